@@ -1,0 +1,31 @@
+"""What the check finds in a data set: one finding per kind of problem, with the files it concerns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """error: training refuses; warning: counted and said, training goes on; note: said."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of problem.
+
+    Attributes:
+        code: stable name for `--allow` and programs, for example `"size-mismatch"`.
+        severity: what the problem means for training.
+        message: one sentence: what is wrong and what to do, with the flag that solves it.
+        files: every file concerned, as shown to the user (relative to the data set's folder).
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    files: tuple[str, ...] = ()

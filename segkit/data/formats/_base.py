@@ -1,0 +1,65 @@
+"""What a data format is: a way to recognise a layout on disk and to list its records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from segkit.data.findings import Finding
+from segkit.errors import UsageError
+from segkit.registry import Registry
+from segkit.structures import Record
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a data folder, nothing opened but names and tables.
+
+    Attributes:
+        root: the folder (or table file) the user named.
+        layout: what it was read as, said aloud, for example `"mask folder, split first"`.
+        task: the task the targets fit.
+        records: every image that has what the task needs, sorted by id.
+        class_file: the class file found beside the data.
+        notes: rules found while reading that the user should know, for example the pairing of names.
+        findings: problems of names and pairs: missing masks, orphan masks, duplicate ids.
+    """
+
+    root: Path
+    layout: str
+    task: Literal["segment", "classify"]
+    records: tuple[Record, ...]
+    class_file: Path | None = None
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Format(Protocol):
+    """One layout of data sets on disk."""
+
+    def recognises(self, root: Path) -> bool:
+        """Whether `root` has this layout, judged by names alone and without reading images."""
+        ...
+
+    def list(self, root: Path) -> Listing:
+        """List the records; raises `DataError` when nothing usable is there."""
+        ...
+
+
+FORMATS: Registry[Format] = Registry("data format", "segkit.data.formats")
+
+
+def list_records(root: Path, format_name: str | None = None) -> Listing:
+    """List a data folder in the format named, else in the first that recognises it; raises `UsageError` when none does."""
+    if not root.exists():
+        raise UsageError(f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask")
+    if format_name is not None:
+        return FORMATS.get(format_name).list(root)
+    for name in FORMATS:
+        if FORMATS.get(name).recognises(root):
+            return FORMATS.get(name).list(root)
+    raise UsageError(
+        f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, {{train,val,test}}/{{images,masks}}, "
+        "a CSV with columns image,mask, or one folder of images per class"
+    )

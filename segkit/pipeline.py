@@ -1,0 +1,88 @@
+"""What happens to an image before the network and to the logits after it: one object for training, evaluation,
+prediction, the app and exported models.
+
+The way of a pixel: reader (true values) -> `to_unit` (float32 in a stated range) -> augmentation (training only)
+-> `normalize` -> network -> `activate` -> class indices.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from segkit.config import Config
+from segkit.errors import UsageError
+
+
+class Pipeline(Config):
+    """Saved pre- and postprocessing of a model."""
+
+    channels: int = Field(ge=1, le=16, description="channels the network takes")
+    convert: Literal["gray", "rgb"] | None = Field(None, description="conversion of every image before use; None: as stored")
+    low: float = Field(0.0, description="stored value that becomes 0")
+    high: float = Field(255.0, description="stored value that becomes 1")
+    mean: tuple[float, ...] = Field(description="per channel, after scaling to low..high, subtracted")
+    std: tuple[float, ...] = Field(description="per channel, after scaling to low..high, divided by")
+    size: tuple[int, int] | None = Field(None, description="(H, W) every image is resized to; None: its own size (masks)")
+    stride_multiple: int = Field(1, ge=1, description="height and width the network takes are multiples of this")
+    margin: int = Field(0, ge=0, description="pixels the network loses on each side, mirrored on beforehand")
+    tile: int = Field(1024, ge=32, description="side of a tile in pixels, before rounding to the multiple")
+    overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")
+    whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic the model was validated with")
+
+    @model_validator(mode="after")
+    def _check(self) -> Pipeline:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need {self.channels} values, one per channel")
+        if self.high <= self.low or min(self.std) <= 0:
+            raise ValueError("high must be above low and every std above 0")
+        return self
+
+    def to_unit(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Stored values (H, W) or (H, W, C) to float32 (H, W, channels), `low`..`high` becoming 0..1, nothing clipped.
+
+        Raises `UsageError` when the number of channels is not the model's.
+        """
+        image = self._with_channels(image if image.ndim == 3 else image[..., None])
+        scale = np.float32(1 / (self.high - self.low))
+        return (image.astype(np.float32) - np.float32(self.low)) * scale
+
+    def normalize(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Unit values (H, W, C) to the network's input (C, H, W), zero mean and unit deviation over the training set."""
+        scaled = (unit - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+    def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Stored values to the network's input (C, H, W): `to_unit`, then `normalize`."""
+        return self.normalize(self.to_unit(image))
+
+    def _with_channels(self, image: NDArray[Any]) -> NDArray[Any]:
+        image = convert_channels(image, self.convert)
+        if image.shape[2] != self.channels:
+            raise UsageError(
+                f"the image has {image.shape[2]} channels, the model takes {self.channels}; "
+                "convert the image, or train with '--channels gray' or '--channels rgb' to have segkit convert every image"
+            )
+        return image
+
+
+def convert_channels(image: NDArray[Any], to: Literal["gray", "rgb"] | None) -> NDArray[Any]:
+    """(H, W, 1 or 3) to gray (ITU-R BT.601 weights) or RGB (channel repeated), dtype kept; other counts unchanged."""
+    channels = image.shape[2]
+    if to == "rgb" and channels == 1:
+        return np.repeat(image, 3, axis=2)
+    if to == "gray" and channels == 3:
+        gray = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        rounded = np.rint(gray) if np.issubdtype(image.dtype, np.integer) else gray
+        return rounded.astype(image.dtype)[..., None]
+    return image
+
+
+def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Probabilities along `axis`, computed without overflow."""
+    exponentials = np.exp(logits - logits.max(axis=axis, keepdims=True))
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)
