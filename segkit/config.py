@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,12 +20,11 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: str = "configuration") -> Self:
-        """Build from plain values; raises `ConfigError` with every problem and, for a misspelt key, the nearest name."""
+        """Build from plain values; raises `ConfigError` with every problem, misspelt keys with the nearest name."""
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            problems = "; ".join(_explain(problem, cls) for problem in error.errors())
-            raise ConfigError(f"{source}: {problems}") from None
+            raise ConfigError(f"{source}: {'; '.join(_explain(error.errors(), cls, values))}") from None
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -33,7 +33,8 @@ class Config(BaseModel):
 
     def to_yaml(self, path: str | Path) -> None:
         """Write all settings, defaults included, in declaration order."""
-        Path(path).write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -50,14 +51,38 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def _explain(problem: Any, model: type[BaseModel]) -> str:
-    location = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = _fields_at(model, problem["loc"][:-1])
-        hint = nearest(str(problem["loc"][-1]), known) or f" Allowed: {', '.join(known)}."
-        return f"unknown key {location!r}.{hint}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{location}: {message} (given: {problem['input']!r})" if location else message
+def _explain(problems: Iterable[Any], model: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
+    """One sentence per key, in pydantic's order, which keeps all problems of one key together."""
+    by_key = groupby(problems, key=lambda problem: _locate(problem["loc"], values)[0])
+    return [_sentence(key, list(group), model, values) for key, group in by_key]
+
+
+def _sentence(key: str, problems: list[Any], model: type[BaseModel], values: Mapping[str, Any]) -> str:
+    location = problems[0]["loc"]
+    if problems[0]["type"] == "extra_forbidden":
+        known = _fields_at(model, location[:-1])
+        hint = nearest(str(location[-1]), known) or f" Allowed: {', '.join(known)}."
+        return f"unknown key {key!r}.{hint}"
+    # A key of several types has one problem per type.
+    reason = " or ".join(dict.fromkeys(problem["msg"].removeprefix("Value error, ") for problem in problems))
+    if not key:
+        return str(reason)
+    given = "" if problems[0]["type"] == "missing" else f" (given: {_locate(location, values)[1]!r})"
+    return f"{key}: {reason}{given}"
+
+
+def _locate(location: tuple[int | str, ...], values: Any) -> tuple[str, Any]:
+    """The dotted key in `values` and its value; pydantic's location goes on with the types it tried."""
+    key: list[str] = []
+    for part in location:
+        if isinstance(values, Mapping):
+            values = values.get(part)
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            break
+        key.append(str(part))
+    return ".".join(key), values
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -2,13 +2,14 @@
 prediction, the app and exported models.
 
 The way of a pixel: reader (true values) -> `to_unit` (float32 in a stated range) -> augmentation (training only)
--> `normalize` -> network -> `activate` -> class indices.
+-> `normalize` -> network -> class of the largest logit; `softmax` where probabilities are asked for.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
@@ -21,12 +22,12 @@ class Pipeline(Config):
     """Saved pre- and postprocessing of a model."""
 
     channels: int = Field(ge=1, le=16, description="channels the network takes")
-    convert: Literal["gray", "rgb"] | None = Field(None, description="conversion of every image before use; None: as stored")
+    convert: Literal["gray", "rgb"] | None = Field(None, description="conversion of every image; None: as stored")
     low: float = Field(0.0, description="stored value that becomes 0")
     high: float = Field(255.0, description="stored value that becomes 1")
     mean: tuple[float, ...] = Field(description="per channel, after scaling to low..high, subtracted")
     std: tuple[float, ...] = Field(description="per channel, after scaling to low..high, divided by")
-    size: tuple[int, int] | None = Field(None, description="(H, W) every image is resized to; None: its own size (masks)")
+    size: tuple[int, int] | None = Field(None, description="(H, W) images are resized to; None: their own size (masks)")
     stride_multiple: int = Field(1, ge=1, description="height and width the network takes are multiples of this")
     margin: int = Field(0, ge=0, description="pixels the network loses on each side, mirrored on beforehand")
     tile: int = Field(1024, ge=32, description="side of a tile in pixels, before rounding to the multiple")
@@ -45,27 +46,40 @@ class Pipeline(Config):
     def to_unit(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Stored values (H, W) or (H, W, C) to float32 (H, W, channels), `low`..`high` becoming 0..1, nothing clipped.
 
-        Raises `UsageError` when the number of channels is not the model's.
+        An image of a pipeline with `size` is resized to it. Raises `UsageError` as `with_channels` does, and when
+        values are no finite numbers.
         """
-        image = self._with_channels(image if image.ndim == 3 else image[..., None])
-        scale = np.float32(1 / (self.high - self.low))
-        return (image.astype(np.float32) - np.float32(self.low)) * scale
+        unit = self.with_channels(image).astype(np.float32)
+        if not np.issubdtype(image.dtype, np.integer) and not np.isfinite(unit).all():
+            raise UsageError("the image holds values that are no finite numbers; replace them before use")
+        unit -= np.float32(self.low)
+        unit *= np.float32(1 / (self.high - self.low))
+        return unit if self.size is None else resize(unit, self.size)
 
     def normalize(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Unit values (H, W, C) to the network's input (C, H, W), zero mean and unit deviation over the training set."""
-        scaled = (unit - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+        """Unit values (H, W, C) to the network's input (C, H, W): mean 0 and deviation 1 over the training set."""
+        planes = np.empty((self.channels, *unit.shape[:2]), np.float32)
+        for channel, plane in enumerate(planes):  # seven times faster than broadcasting over a last axis of three
+            np.subtract(unit[..., channel], np.float32(self.mean[channel]), out=plane)
+            plane /= np.float32(self.std[channel])
+        return planes
 
     def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Stored values to the network's input (C, H, W): `to_unit`, then `normalize`."""
         return self.normalize(self.to_unit(image))
 
-    def _with_channels(self, image: NDArray[Any]) -> NDArray[Any]:
-        image = convert_channels(image, self.convert)
+    def with_channels(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Stored values (H, W) or (H, W, C) to stored values (H, W, channels), converted where the pipeline says so.
+
+        Raises `UsageError` when the array is no image or the number of channels is not the model's.
+        """
+        if image.ndim not in (2, 3) or image.size == 0:
+            raise UsageError(f"an array of shape {image.shape} is no image; expected (H, W) or (H, W, channels)")
+        image = convert_channels(image if image.ndim == 3 else image[..., None], self.convert)
         if image.shape[2] != self.channels:
             raise UsageError(
                 f"the image has {image.shape[2]} channels, the model takes {self.channels}; "
-                "convert the image, or train with '--channels gray' or '--channels rgb' to have segkit convert every image"
+                "convert it, or train with '--channels gray' or '--channels rgb' to have every image converted"
             )
         return image
 
@@ -82,7 +96,22 @@ def convert_channels(image: NDArray[Any], to: Literal["gray", "rgb"] | None) -> 
     return image
 
 
+def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize (H, W, C) to `size` (H, W): the mean of the pixels covered where it shrinks, bilinear where it grows."""
+    height, width = size
+    if image.shape[:2] == size:
+        return image
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = np.empty((height, width, image.shape[2]), np.float32)
+    for channel in range(image.shape[2]):  # one by one, because OpenCV takes no more than four
+        resized[..., channel] = cv2.resize(image[..., channel], (width, height), interpolation=interpolation)
+    return resized
+
+
 def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Probabilities along `axis`, computed without overflow."""
-    exponentials = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return exponentials / exponentials.sum(axis=axis, keepdims=True)
+    probabilities = logits - logits.max(axis=axis, keepdims=True)
+    np.exp(probabilities, out=probabilities)
+    probabilities /= probabilities.sum(axis=axis, keepdims=True)
+    return probabilities

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from segkit.errors import UsageError, nearest
 
 Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class _Family(Generic[Part]):
+    make: Callable[[str], Part]
+    names: Callable[[], Iterable[str]]
 
 
 class Registry(Generic[Part]):
@@ -28,6 +35,7 @@ class Registry(Generic[Part]):
         self.kind = kind
         self._package = package
         self._parts: dict[str, Part] = {}
+        self._families: dict[str, _Family[Part]] = {}
         self._discovered = False
 
     def register(self, name: str) -> Callable[[Part], Part]:
@@ -41,25 +49,49 @@ class Registry(Generic[Part]):
 
         return add
 
+    def register_family(
+        self, prefix: str, names: Callable[[], Iterable[str]]
+    ) -> Callable[[Callable[[str], Part]], Callable[[str], Part]]:
+        """Decorator that files a maker of parts for every name that starts with `prefix`.
+
+        Nothing of a family is imported until one of its names is asked for. The maker takes the full name and raises
+        `UsageError` for a name it does not know; `names` lists the names to show.
+        """
+
+        def add(make: Callable[[str], Part]) -> Callable[[str], Part]:
+            if prefix in self._families:
+                raise ValueError(f"{self.kind} family {prefix!r} is registered twice")
+            self._families[prefix] = _Family(make, names)
+            return make
+
+        return add
+
     def get(self, name: str) -> Part:
         """The part called `name`; raises `UsageError` that names the nearest one."""
         self._discover()
-        if name not in self._parts:
-            hint = nearest(name, self._parts) or f" Allowed: {', '.join(list(self._parts)[:12])}."
-            raise UsageError(f"unknown {self.kind} {name!r}.{hint} 'segkit models' lists all.")
-        return self._parts[name]
+        if name in self._parts:
+            return self._parts[name]
+        for prefix, family in self._families.items():
+            if name.startswith(prefix):
+                return family.make(name)
+        raise self.unknown(name)
+
+    def unknown(self, name: str) -> UsageError:
+        """The error for a name that nothing here has, with the nearest one."""
+        names = self.names()
+        hint = nearest(name, names) or f" Allowed: {', '.join(names[:12])}."
+        return UsageError(f"unknown {self.kind} {name!r}.{hint} 'segkit models' lists all.")
 
     def names(self) -> list[str]:
-        """All names in the order of registration."""
+        """All names in the order of registration, then those of the families."""
         self._discover()
-        return list(self._parts)
+        return [*self._parts, *(name for family in self._families.values() for name in family.names())]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
 
     def __contains__(self, name: str) -> bool:
-        self._discover()
-        return name in self._parts
+        return name in self.names()
 
     def _discover(self) -> None:
         if self._discovered:

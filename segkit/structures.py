@@ -30,8 +30,8 @@ class ClassMap:
     Attributes:
         names: one name per class, unique.
         colors: one RGB colour per class.
-        ids: the id of each class, unique and >= 0; 0..K-1 when empty.
-        values: stored value to class index, `IGNORE_INDEX` for values that are not counted; identity over `ids` when empty.
+        ids: the id of each class, unique, 0 to 65535; 0..K-1 when empty.
+        values: stored value to class index, `IGNORE_INDEX` where not counted; identity over `ids` when empty.
         background: index of the background class, None when every class is foreground.
     """
 
@@ -49,6 +49,10 @@ class ClassMap:
             raise ValueError("names, colors and ids of a class map have one entry per class")
         if len(set(self.names)) < len(self.names) or len(set(self.ids)) < len(self.ids):
             raise ValueError("names and ids of a class map are unique")
+        if not (self.ids and min(self.ids) >= 0 and max(self.ids) < 2**16):
+            raise ValueError("a class map has at least one class, and ids from 0 to 65535")
+        if self.background is not None and self.background not in range(self.num_classes):
+            raise ValueError(f"background {self.background} is no class index 0..{self.num_classes - 1}")
 
     @property
     def num_classes(self) -> int:
@@ -65,7 +69,7 @@ class ClassMap:
         return np.uint8 if max(self.ids) < 256 else np.uint16
 
     def encode(self, raw: NDArray[Any]) -> NDArray[np.int16]:
-        """Stored mask values (H, W) to class indices (H, W), int16; raises `DataError` listing values it does not know."""
+        """Stored mask values (H, W) to class indices (H, W), int16; raises `DataError` listing unknown values."""
         known, indices = self._sorted_values
         position = np.searchsorted(known, raw).clip(max=len(known) - 1)
         wrong = known[position] != raw
@@ -75,8 +79,15 @@ class ClassMap:
         return indices[position]
 
     def decode(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8 | np.uint16]:
-        """Class indices (H, W) to ids (H, W) in `id_dtype`."""
+        """Class indices (H, W), 0..K-1, to ids (H, W) in `id_dtype`."""
         return np.asarray(self.ids, dtype=self.id_dtype)[indices]
+
+    def indices(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.int16]:
+        """Ids (H, W) to class indices (H, W), the way back from `decode`; `IGNORE_INDEX` where no class has the id."""
+        beyond = max(self.ids) + 1
+        table = np.full(beyond + 1, IGNORE_INDEX, np.int16)
+        table[list(self.ids)] = np.arange(self.num_classes)
+        return table[ids.astype(np.int64).clip(-1, beyond)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values; `from_dict` reads them back."""
@@ -176,7 +187,8 @@ class SegmentationResult:
 
     def areas(self) -> dict[str, int]:
         """Pixels per class name."""
-        return {name: int((self.mask == id_).sum()) for name, id_ in zip(self.classes.names, self.classes.ids, strict=True)}
+        named = zip(self.classes.names, self.classes.ids, strict=True)
+        return {name: int((self.mask == class_id).sum()) for name, class_id in named}
 
     def shares(self) -> dict[str, float]:
         """Share of the image per class name, 0 to 1."""

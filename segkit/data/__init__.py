@@ -1,1 +1,1 @@
-
+"""From files on disk to samples: formats, readers, class map, check, splits, augmentation, loading."""

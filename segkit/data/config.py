@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segkit.config import Config
 
@@ -15,7 +16,9 @@ class DataConfig(Config):
 
     format: str | None = Field(None, description="data format; None: recognised")
     classes: Path | tuple[str, ...] | None = Field(None, description="class file, or the names in the order of their ids")
-    map: dict[int, int] = Field(default_factory=dict, description="stored mask value -> class id, for example 128=1")
+    map: dict[int | Literal["other"], int] = Field(
+        default_factory=dict, description="stored mask value -> class id, for example 128=1; other=1: every value but 0 not named"
+    )
     ignore: tuple[int, ...] = Field((), description="stored mask values that are not counted; 255 where not a class")
     background: int | Literal["none"] | None = Field(None, description="class id of the background; None: from the class file, else 0")
     channels: Literal["gray", "rgb"] | None = Field(None, description="convert every image; None: as stored")
@@ -25,3 +28,10 @@ class DataConfig(Config):
     group_by: str | None = Field(None, description="regular expression on the id (its first group), or a table column: images that stay together")
     allow: tuple[str, ...] = Field((), description="codes of check errors that are lowered to warnings")
     seed: int = Field(0, ge=0, description="seed of the split")
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _shares(cls, given: Any) -> Any:
+        """Text such as `"70/15/15"` is shares, other text a path."""
+        is_shares = isinstance(given, str) and re.fullmatch(r"[\d.]+/[\d.]+/[\d.]+", given)
+        return tuple(map(float, given.split("/"))) if is_shares else given

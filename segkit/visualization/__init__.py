@@ -1,1 +1,7 @@
+"""Pictures of images and masks, drawn with numpy, OpenCV and Pillow."""
 
+from segkit.visualization.display import to_display
+from segkit.visualization.overlay import overlay
+from segkit.visualization.panels import side_by_side, split_panels
+
+__all__ = ["overlay", "side_by_side", "split_panels", "to_display"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from segkit.data.findings import Finding
 from segkit.errors import UsageError
@@ -36,7 +36,13 @@ class Listing:
 
 
 class Format(Protocol):
-    """One layout of data sets on disk."""
+    """One layout of data sets on disk.
+
+    Attributes:
+        rank: formats are asked in ascending order; the more a layout says about itself, the lower its rank.
+    """
+
+    rank: ClassVar[int]
 
     def recognises(self, root: Path) -> bool:
         """Whether `root` has this layout, judged by names alone and without reading images."""
@@ -47,19 +53,21 @@ class Format(Protocol):
         ...
 
 
-FORMATS: Registry[Format] = Registry("data format", "segkit.data.formats")
+FORMATS: Registry[type[Format]] = Registry("data format", "segkit.data.formats")
 
 
 def list_records(root: Path, format_name: str | None = None) -> Listing:
-    """List a data folder in the format named, else in the first that recognises it; raises `UsageError` when none does."""
+    """List a data folder in the format named, else the first that fits; raises `UsageError` when none does."""
     if not root.exists():
-        raise UsageError(f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask")
+        raise UsageError(
+            f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask"
+        )
     if format_name is not None:
-        return FORMATS.get(format_name).list(root)
-    for name in FORMATS:
-        if FORMATS.get(name).recognises(root):
-            return FORMATS.get(name).list(root)
+        return FORMATS.get(format_name)().list(root)
+    for format_class in sorted(map(FORMATS.get, FORMATS), key=lambda format_class: format_class.rank):
+        if format_class().recognises(root):
+            return format_class().list(root)
     raise UsageError(
-        f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, {{train,val,test}}/{{images,masks}}, "
-        "a CSV with columns image,mask, or one folder of images per class"
+        f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, "
+        "{train,val,test}/{images,masks}, a CSV with columns image,mask, or one folder of images per class"
     )

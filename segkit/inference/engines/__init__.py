@@ -1,1 +1,1 @@
-
+"""What computes a network: arrays in, logits out."""

@@ -15,5 +15,8 @@ class Engine(Protocol):
     """For people: engine, device and precision, for example `"torch, cpu, bf16"`."""
 
     def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Prepared images (N, C, H, W), sizes multiples of the stride, to logits by head: `segment` (N, K, H, W), `classify` (N, K)."""
+        """Prepared images (N, C, H, W), sizes multiples of the stride, to logits by head.
+
+        `segment` is (N, K, H, W), less twice the model's margin; `classify` is (N, K).
+        """
         ...

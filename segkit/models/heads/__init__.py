@@ -1,1 +1,1 @@
-
+"""Heads: a map to the logits of a task."""

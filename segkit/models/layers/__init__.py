@@ -1,1 +1,1 @@
-
+"""Layers the networks are built of."""

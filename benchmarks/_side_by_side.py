@@ -1,0 +1,62 @@
+"""segkit's defaults and the smp recipe on the same data, alternating in one run, as a table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import segkit
+from benchmarks._data import find
+from benchmarks._smp_recipe import train_smp
+from segkit.data.config import DataConfig
+from segkit.data.opening import open_dataset
+from segkit.evaluation.evaluate import evaluate
+
+Score = Callable[[NDArray[np.int64]], float]
+"""From a confusion matrix (K, K) over the whole test part to the number compared."""
+
+
+def arguments(description: str | None, minutes: float, seeds: int) -> argparse.Namespace:
+    """`--minutes`, `--seeds` and `--data` of the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--minutes", type=float, default=minutes, help="of training, for each network (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=seeds, help="number of trainings of each (%(default)s)")
+    parser.add_argument("--data", type=Path, help="the unpacked data set; else found through SEGKIT_DATASETS")
+    return parser.parse_args()
+
+
+def compare(name: str, options: argparse.Namespace, settings: dict[str, Any], score: Score, title: str) -> None:
+    """Train both on the data set `name` once per seed, segkit first each time, and print one row per seed.
+
+    Args:
+        name: of the data set's archive.
+        options: of the command line, as `arguments` returns them.
+        settings: how the data set is read, by the names of `DataConfig`.
+        score: what is compared.
+        title: of the column with the scores.
+    """
+    data = find(name, options.data)
+    dataset = open_dataset(data, DataConfig.parse(settings))
+    dataset.require_usable()
+    ours: list[float] = []
+    recipe: list[float] = []
+    for seed in range(options.seeds):
+        run = segkit.train(data, budget=f"{60 * options.minutes:g}s", seed=seed, **settings)
+        ours.append(score(segkit.evaluate(run.folder, data, split="test", quiet=True).confusion))
+        predictor = train_smp(dataset, options.minutes, seed)
+        recipe.append(score(evaluate(predictor, dataset.split("test"), dataset.classes, quick=True).confusion))
+        print(f"seed {seed}: segkit {ours[-1]:.4f}, smp recipe {recipe[-1]:.4f}", flush=True)
+    print(
+        f"\n| {options.minutes:g} minutes each, {title} | "
+        + " | ".join(f"seed {s}" for s in range(options.seeds))
+        + " | mean |"
+    )
+    print("| --- |" + " --- |" * (options.seeds + 1))
+    for label, values in (("segkit, defaults", ours), ("smp recipe, U-Net/ResNet-34", recipe)):
+        print(f"| {label} | " + " | ".join(f"{value:.4f}" for value in values) + f" | {mean(values):.4f} |")

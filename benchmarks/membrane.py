@@ -1,0 +1,28 @@
+"""Membranes in electron microscopy (ISBI 2012): Dice on slices 24 to 29 after some minutes on slices 0 to 19.
+
+Slices 20 to 23 choose the checkpoint. `python -m benchmarks.membrane --minutes 6 --seeds 3`
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks._side_by_side import arguments, compare
+from segkit.metrics import RegionScores
+
+MEMBRANE, INTERIOR = 0, 1
+
+
+def membrane_dice(confusion: NDArray[np.int64]) -> float:
+    return float(RegionScores.from_confusion(confusion).dice[MEMBRANE])
+
+
+if __name__ == "__main__":
+    compare(
+        "isbi2012_em",
+        arguments(__doc__, minutes=6, seeds=3),
+        {"classes": ("membrane", "interior"), "background": INTERIOR},
+        membrane_dice,
+        "membrane Dice on 6 slices",
+    )

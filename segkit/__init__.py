@@ -1,0 +1,74 @@
+"""segkit: from a folder of images to masks you can trust, on the machine you have.
+
+    import segkit
+
+    run = segkit.train("DATA", epochs=50)                 # a Run: folder, model_file, scores
+    result = segkit.load(run.folder).predict("image.png")  # result.mask: (H, W) class ids
+    scores = segkit.evaluate(run.folder, "DATA", split="test").scores
+
+Names are imported on first use (PEP 562), so `import segkit` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from segkit._version import __version__
+
+if TYPE_CHECKING:
+    from segkit.data.opening import OpenDataset, open_dataset
+    from segkit.errors import SegkitError
+    from segkit.evaluation.evaluate import Evaluation
+    from segkit.experiment.evaluate import evaluate
+    from segkit.experiment.run import Run
+    from segkit.experiment.train import train
+    from segkit.inference.loading import load
+    from segkit.inference.predictor import Predictor
+    from segkit.models.factory import create_model
+    from segkit.structures import ClassificationResult, ClassMap, SegmentationResult
+
+__all__ = [
+    "ClassMap",
+    "ClassificationResult",
+    "Evaluation",
+    "OpenDataset",
+    "Predictor",
+    "Run",
+    "SegkitError",
+    "SegmentationResult",
+    "__version__",
+    "create_model",
+    "evaluate",
+    "load",
+    "open_dataset",
+    "train",
+]
+
+_HOMES = {
+    "ClassMap": "segkit.structures",
+    "ClassificationResult": "segkit.structures",
+    "Evaluation": "segkit.evaluation.evaluate",
+    "OpenDataset": "segkit.data.opening",
+    "Predictor": "segkit.inference.predictor",
+    "Run": "segkit.experiment.run",
+    "SegkitError": "segkit.errors",
+    "SegmentationResult": "segkit.structures",
+    "create_model": "segkit.models.factory",
+    "evaluate": "segkit.experiment.evaluate",
+    "load": "segkit.inference.loading",
+    "open_dataset": "segkit.data.opening",
+    "train": "segkit.experiment.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segkit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

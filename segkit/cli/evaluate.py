@@ -1,0 +1,47 @@
+"""`segkit evaluate`: scores of a model on labelled images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segkit.cli import options
+
+
+def evaluate(
+    model: options.Model,
+    data: options.Data,
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all; by default the test part, for unknown data everything.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for scores per image and overlays.")
+    ] = None,
+    as_json: options.Json = False,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+    format_name: options.Format = None,
+    value_map: options.ValueMap = None,
+    ignore: options.Ignore = None,
+    allow: options.Allow = None,
+    group_by: options.GroupBy = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Score MODEL on DATA, with the number of images, the unit and the 95 % interval."""
+    from segkit.experiment.evaluate import evaluate as run_evaluation
+
+    evaluation = run_evaluation(
+        model,
+        data,
+        split=split,
+        output=output,
+        device=device,
+        precision=precision,
+        quiet=quiet or as_json,
+        **options.data_settings(format_name, None, value_map, ignore, None, None, allow, None, group_by),
+    )
+    if as_json:
+        typer.echo(json.dumps(evaluation.scores, indent=1))

@@ -1,0 +1,49 @@
+"""`segkit models`: what can be built."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from segkit.cli import options
+
+
+def models(
+    search: Annotated[str, typer.Argument(help="Show only names that contain this.", show_default=False)] = "",
+    as_json: options.Json = False,
+) -> None:
+    """List the backbones and decoders that --backbone and --decoder accept."""
+    from segkit.models import list_models
+
+    rows = [row for row in list_models() if search.lower() in row["name"].lower()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    _print_table(rows)
+
+
+def _print_table(rows: list[dict[str, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        of_kind = [row for row in rows if row["kind"] == kind]
+        table = Table(
+            title=f"{len(of_kind)} {kind}s", title_justify="left", box=None, pad_edge=False, header_style="bold"
+        )
+        columns = [column for column in of_kind[0] if column != "kind"]
+        for column in columns:
+            table.add_column(column)
+        for row in of_kind:
+            table.add_row(*(_cell(row[column]) for column in columns))
+        console.print(table)
+        console.print()
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)

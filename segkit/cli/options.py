@@ -1,0 +1,147 @@
+"""Options that mean the same in every command, and the small parsers of their values."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from segkit.errors import UsageError
+
+DATA = "Data"
+"""Help panel of the options that say how a data set is read."""
+
+Data = Annotated[
+    Path, typer.Argument(help="Folder of images and masks, a table (CSV), or one folder of images per class.")
+]
+Model = Annotated[str, typer.Argument(help="Model file, run folder, or a name from weights/.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Precision = Annotated[
+    str | None, typer.Option(help="fp32 or bf16; by default the model's own where the machine has it.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else there.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+
+Format = Annotated[
+    str | None, typer.Option("--format", help="Data format; by default recognised.", rich_help_panel=DATA)
+]
+Classes = Annotated[
+    str | None, typer.Option(help="Class file, or names in the order of their ids: sky,road,car.", rich_help_panel=DATA)
+]
+ValueMap = Annotated[
+    list[str] | None, typer.Option("--map", help="Mask value to class id, as 128=1,255=2.", rich_help_panel=DATA)
+]
+Ignore = Annotated[str | None, typer.Option(help="Mask values not counted, as 255,11.", rich_help_panel=DATA)]
+Background = Annotated[str | None, typer.Option(help="Class id of the background, or none.", rich_help_panel=DATA)]
+Channels = Annotated[str | None, typer.Option(help="Convert every image to gray or rgb.", rich_help_panel=DATA)]
+Allow = Annotated[
+    list[str] | None, typer.Option(help="Code of a check error to go on with; recorded.", rich_help_panel=DATA)
+]
+Split = Annotated[str | None, typer.Option(help="Split file (id,split), or shares as 70/15/15.", rich_help_panel=DATA)]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(help="Images that stay together: a table column, or a regular expression.", rich_help_panel=DATA),
+]
+
+
+def data_settings(
+    format_name: str | None,
+    classes: str | None,
+    value_map: list[str] | None,
+    ignore: str | None,
+    background: str | None,
+    channels: str | None,
+    allow: list[str] | None,
+    split: str | None = None,
+    group_by: str | None = None,
+) -> dict[str, Any]:
+    """The `data` settings as given on the command line; what was not given is left out."""
+    given = {
+        "format": format_name,
+        "classes": parse_classes(classes) if classes else None,
+        "map": parse_map(value_map) if value_map else None,
+        "ignore": parse_integers(ignore, "--ignore") if ignore else None,
+        "background": parse_background(background) if background else None,
+        "channels": channels,
+        "allow": tuple(allow) if allow else None,
+        "split": parse_split(split) if split else None,
+        "group_by": group_by,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def parse_classes(text: str) -> Path | tuple[str, ...]:
+    """A class file when the path exists or looks like one, else names separated by commas."""
+    path = Path(text)
+    if path.suffix in {".csv", ".txt", ".json", ".yaml"} or path.exists():
+        return path
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_map(items: list[str]) -> dict[int, int]:
+    """`["128=1", "200=2,255=0"]` to `{128: 1, 200: 2, 255: 0}`."""
+    pairs = [pair for item in items for pair in item.split(",")]
+    try:
+        return {int(value): int(index) for value, index in (pair.split("=") for pair in pairs)}
+    except ValueError:
+        given = ",".join(pairs)
+        raise UsageError(f"--map {given}: expected mask value = class id, for example --map 128=1,255=2") from None
+
+
+def parse_integers(text: str, option: str) -> tuple[int, ...]:
+    """`"255,11"` to `(255, 11)`."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text}: expected whole numbers with commas, for example {option} 255,11") from None
+
+
+def parse_background(text: str) -> int | str:
+    """A class id, or `"none"`."""
+    if text == "none":
+        return text
+    return parse_integers(text, "--background")[0]
+
+
+def parse_split(text: str) -> Path | tuple[float, float, float]:
+    """`"70/15/15"` to shares; anything else is the path of a split file."""
+    parts = text.split("/")
+    if len(parts) == 3 and all(part.replace(".", "", 1).isdigit() for part in parts):
+        train, val, test = (float(part) for part in parts)
+        whole = train + val + test
+        if train == 0 or not any(math.isclose(whole, full) for full in (1, 100)):
+            raise UsageError(f"--split {text}: the shares of train/val/test add up to 100, for example 70/15/15")
+        return train / whole, val / whole, test / whole
+    return Path(text)
+
+
+def parse_assignments(items: list[str] | None, option: str) -> dict[str, Any]:
+    """`["width=24", "upsample=transposed"]` to typed values: whole numbers, numbers, true/false, else text."""
+    pairs = [pair.split("=", 1) for item in items or [] for pair in item.split(",")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise UsageError(f"{option} {' '.join(items or [])}: expected name=value, for example {option} width=24")
+    return {name.strip(): _typed(value.strip()) for name, value in pairs}
+
+
+def _typed(text: str) -> bool | int | float | str:
+    if text in {"true", "false"}:
+        return text == "true"
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parse_class_weights(text: str) -> str | tuple[float, ...]:
+    """`"balanced"`, or one number per class: `"1,5,2"`."""
+    if text == "balanced":
+        return text
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--class-weights {text}: expected 'balanced' or one number per class, as 1,5,2") from None

@@ -1,0 +1,40 @@
+"""`segkit predict`: masks for images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from segkit.cli import options
+from segkit.errors import NOT_COMPLETED
+
+
+def predict(
+    model: options.Model,
+    inputs: Annotated[list[str], typer.Argument(help="Images, folders, globs, or a .txt file with one path per line.")],
+    output: options.Output,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write the mask drawn over the image.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write class probabilities as .npz.")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write a mask of exactly its size for every image, and a summary of areas; a bad file never stops the rest."""
+    from segkit.experiment.console import announce, progress
+    from segkit.inference.inputs import expand_inputs
+    from segkit.inference.loading import load
+    from segkit.inference.writer import write_predictions
+
+    files = expand_inputs(inputs)
+    predictor = load(model, device=device, precision=precision)
+    announce(*predictor.notes, quiet=quiet)
+    with progress("predicting", len(files), quiet) as advance:
+        summary = write_predictions(
+            predictor, files, output, overlay=overlay, probabilities=probabilities, progress=advance
+        )
+    announce(summary.describe(), quiet=quiet)
+    if summary.errors:
+        raise typer.Exit(NOT_COMPLETED)

@@ -1,0 +1,107 @@
+"""`segkit train`: from a data set to a run folder with a model file and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segkit.cli import options
+
+NETWORK, TRAINING = "Network", "Training"
+
+
+def train(
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder of images and masks, a table, or class folders.", show_default=False)
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="segment or classify; by default from the data.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/DATA-NETWORK-N.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings; flags override it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in -o from its last checkpoint.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+    backbone: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
+    decoder: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
+    upsample: Annotated[
+        str | None, typer.Option(help="nearest, bilinear or transposed.", rich_help_panel=NETWORK)
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="none, imagenet, or a segkit model file.", rich_help_panel=NETWORK)
+    ] = None,
+    backbone_option: Annotated[
+        list[str] | None, typer.Option(help="name=value, as width=24.", rich_help_panel=NETWORK)
+    ] = None,
+    decoder_option: Annotated[list[str] | None, typer.Option(help="name=value.", rich_help_panel=NETWORK)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training part.", rich_help_panel=TRAINING)] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time for the training, as 90s, 10m, 1h30m.", rich_help_panel=TRAINING)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAINING)] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches per optimizer step.", rich_help_panel=TRAINING)
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option(help="Side of the square crop in pixels.", rich_help_panel=TRAINING)
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="none, light, standard or strong.", rich_help_panel=TRAINING)
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(rich_help_panel=TRAINING)] = None,
+    loss: Annotated[str | None, typer.Option(help="ce_dice, ce, dice or focal.", rich_help_panel=TRAINING)] = None,
+    class_weights: Annotated[
+        str | None, typer.Option(help="balanced, or one number per class: 1,5,2.", rich_help_panel=TRAINING)
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after this many validations without gain.", rich_help_panel=TRAINING)
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=TRAINING)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that load data.", rich_help_panel=TRAINING)] = None,
+    format_name: options.Format = None,
+    classes: options.Classes = None,
+    value_map: options.ValueMap = None,
+    ignore: options.Ignore = None,
+    background: options.Background = None,
+    channels: options.Channels = None,
+    allow: options.Allow = None,
+    split: options.Split = None,
+    group_by: options.GroupBy = None,
+) -> None:
+    """Train on DATA: check it, print the plan, train, evaluate on the test part, write the report."""
+    from segkit.experiment.train import train as train_run
+
+    train_run(
+        data,
+        task=task,
+        output=output,
+        config=config,
+        resume=resume,
+        seed=seed,
+        device=device,
+        quiet=quiet,
+        backbone=backbone,
+        decoder=decoder,
+        upsample=upsample,
+        weights=weights,
+        backbone_options=options.parse_assignments(backbone_option, "--backbone-option"),
+        decoder_options=options.parse_assignments(decoder_option, "--decoder-option"),
+        epochs=epochs,
+        budget=budget,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        crop=crop,
+        augment=augment,
+        learning_rate=learning_rate,
+        loss=loss,
+        class_weights=options.parse_class_weights(class_weights) if class_weights else None,
+        patience=patience,
+        precision=precision,
+        workers=workers,
+        **options.data_settings(format_name, classes, value_map, ignore, background, channels, allow, split, group_by),
+    )

@@ -1,0 +1,158 @@
+"""Samples from disk, and the data set that training draws from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from segkit.data.augment import Augmenter
+from segkit.data.crop import Size, choose_window, cut_image, cut_mask, resize_mask, scaled_size
+from segkit.data.facts import ImageFacts
+from segkit.data.image_io import read_image, read_mask
+from segkit.data.loader import Draw
+from segkit.errors import DataError
+from segkit.pipeline import Pipeline, resize
+from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
+
+MASK_BYTES = np.dtype(np.int16).itemsize
+
+Progress = Callable[[int, int], None]
+"""Called with the number done and the total."""
+
+
+def load_sample(record: Record, classes: ClassMap) -> Sample:
+    """Read a record's image and, where it has them, its mask and label, as class indices.
+
+    Raises:
+        UnreadableFileError: a file that cannot be read as an image.
+        DataError: a mask value or label that is no class, or a mask of another size than its image.
+    """
+    image = read_image(record.image)
+    mask = None if record.mask is None else _read_classes(record.mask, classes)
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise DataError(
+            f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
+            f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
+        )
+    label = None if record.label is None else _label_index(record, classes)
+    return Sample(record, image, mask, label)
+
+
+def decoded_bytes(images: Iterable[ImageFacts], masks: bool) -> int:
+    """Memory that the decoded images take, with their masks as class indices where `masks`."""
+    return sum(
+        image.size[0] * image.size[1] * (image.channels * np.dtype(image.dtype).itemsize + masks * MASK_BYTES)
+        for image in images
+    )
+
+
+class TrainingSet(Dataset[dict[str, Tensor]]):
+    """Crops (segment) or whole resized images (classify), augmented and normalized, each a function of its draw alone.
+
+    Items are `"image"` (C, H, W) float32 and `"mask"` (H, W) int64 or `"label"` () int64.
+
+    Args:
+        records: the training records, all with a mask (segment) or a label (classify).
+        classes: what the values in the masks, or the labels, mean.
+        pipeline: turns stored values into the network's input.
+        augmenter: random changes, one seed per draw.
+        crop: height and width of the crops in pixels; for classification `pipeline.size` is taken instead.
+        seed: seed of every draw, together with the draw's epoch and position.
+        foreground_share: share of the crops that are placed around a foreground class.
+        task: which target the items have.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        classes: ClassMap,
+        pipeline: Pipeline,
+        augmenter: Augmenter,
+        crop: Size,
+        seed: int = 0,
+        foreground_share: float = 0.5,
+        task: Literal["segment", "classify"] = "segment",
+    ) -> None:
+        if task == "classify" and pipeline.size is None:
+            raise ValueError("classification needs a pipeline with a size, every image is resized to it")
+        self.records = tuple(records)
+        self.classes = classes
+        self.pipeline = pipeline
+        self.augmenter = augmenter
+        self.crop = crop
+        self.seed = seed
+        self.foreground_share = foreground_share
+        self.task = task
+        self._kept: tuple[Sample, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
+        generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
+        sample = self._kept[draw.index] if self._kept else load_sample(self.records[draw.index], self.classes)
+        return self._segment(sample, generator) if self.task == "segment" else self._classify(sample, generator)
+
+    def keep_in_memory(self, progress: Progress | None = None) -> None:
+        """Decode every record now and keep it; `progress` is called with (done, total) after each.
+
+        It takes the bytes `decoded_bytes` tells; workers that are forked share them, spawned ones get a copy each.
+        """
+        kept = []
+        for record in self.records:
+            kept.append(load_sample(record, self.classes))
+            if progress is not None:
+                progress(len(kept), len(self.records))
+        self._kept = tuple(kept)
+
+    def _segment(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
+        image, mask = sample.image, sample.mask
+        if mask is None:
+            raise DataError(f"{sample.record.id} has no mask; segmentation trains on images with masks only")
+        size = scaled_size(self.crop, self.augmenter.scale, generator)
+        window = choose_window(mask.shape, size, generator, mask, self.classes.foreground, self.foreground_share)
+        unit = resize(self.pipeline.to_unit(cut_image(image, window)), self.crop)
+        unit, mask = self.augmenter(unit, resize_mask(cut_mask(mask, window), self.crop), _seed(generator))
+        return {"image": self._tensor(unit), "mask": torch.from_numpy(np.ascontiguousarray(mask, np.int64))}
+
+    def _classify(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
+        if sample.label is None:
+            raise DataError(f"{sample.record.id} has no label; classification trains on labelled images only")
+        unit, _ = self.augmenter(self.pipeline.to_unit(sample.image), None, _seed(generator))
+        return {"image": self._tensor(unit), "label": torch.tensor(sample.label)}
+
+    def _tensor(self, unit: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(self.pipeline.normalize(unit))
+
+
+def _seed(generator: np.random.Generator) -> int:
+    return int(generator.integers(2**63))
+
+
+def _label_index(record: Record, classes: ClassMap) -> int:
+    if record.label not in classes.names:
+        raise DataError(f"{record.id}: label {record.label!r} is no class; classes: {', '.join(classes.names)}")
+    return classes.names.index(record.label)
+
+
+def _read_classes(mask: Path | Mapping[str, Path], classes: ClassMap) -> NDArray[np.int16]:
+    """Class indices (H, W) of one mask file, or of one file per class, where everything but 0 means the class.
+
+    Of several classes that claim a pixel the last in the class map has it; one that none claims is background, or not
+    counted where there is no background.
+    """
+    if isinstance(mask, Path):
+        return classes.encode(read_mask(mask))
+    claimed = {classes.names.index(name): read_mask(path) != 0 for name, path in mask.items()}
+    unclaimed = IGNORE_INDEX if classes.background is None else classes.background
+    indices = np.full(next(iter(claimed.values())).shape, unclaimed, np.int16)
+    for index in sorted(claimed):
+        indices[claimed[index]] = index
+    return indices

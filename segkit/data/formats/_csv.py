@@ -1,0 +1,58 @@
+"""Small tables: CSV with commas, semicolons or tabs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from segkit.errors import UsageError
+
+TABLE_SUFFIXES = (".csv", ".tsv")
+
+
+def read_columns(path: Path) -> tuple[str, ...]:
+    """The column names of a table, lower case."""
+    return _columns(_lines(path, limit=1))
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table as column -> text, blank rows left out; raises `UsageError` for a row with too many or few cells."""
+    lines = _lines(path)
+    columns = _columns(lines)
+    reader = csv.reader(lines[1:], delimiter=_delimiter(lines[0]))
+    rows = [(reader.line_num + 1, [cell.strip() for cell in cells]) for cells in reader]
+    for number, cells in rows:
+        if any(cells) and len(cells) != len(columns):
+            raise UsageError(
+                f"{path}, line {number}: {len(cells)} cells, but {len(columns)} columns: {', '.join(columns)}"
+            )
+    return [dict(zip(columns, cells, strict=True)) for _, cells in rows if any(cells)]
+
+
+def require_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
+    """Raise `UsageError` where a table lacks a column."""
+    lacking = [name for name in needed if name not in columns]
+    if lacking:
+        raise UsageError(f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(columns)}")
+
+
+def _lines(path: Path, limit: int | None = None) -> list[str]:
+    """The first lines of a text file, at least an empty one."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            return list(islice(file, limit)) or [""]
+    except OSError as error:
+        raise UsageError(f"cannot read the table {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"cannot read the table {path}: it is no UTF-8 text; save it as CSV in UTF-8") from None
+
+
+def _columns(lines: Sequence[str]) -> tuple[str, ...]:
+    cells = next(csv.reader(lines[:1], delimiter=_delimiter(lines[0])))
+    return tuple(cell.strip().lower() for cell in cells)
+
+
+def _delimiter(header: str) -> str:
+    return max(",;\t", key=header.count)

@@ -1,0 +1,133 @@
+"""Folders and image files by name: the words layouts are told by, and fast listing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segkit.data.findings import Finding
+from segkit.data.image_io import IMAGE_SUFFIXES
+from segkit.data.rules import finding
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Names of splits as they occur, and the split they mean."""
+
+IMAGE_WORDS = ("images", "image", "imgs", "img")
+MASK_WORDS = ("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot")
+CLASS_FILES = ("classes.csv", "classes.txt", "label_colors.txt")
+
+_SPLIT, _IMAGE, _MASK = ("|".join(sorted(words, key=len, reverse=True)) for words in (SPLITS, IMAGE_WORDS, MASK_WORDS))
+_SPLIT_THEN_KIND = re.compile(rf"(?P<split>{_SPLIT})?[-_ ]?(?:(?P<image>{_IMAGE})|(?P<mask>{_MASK}))?", re.IGNORECASE)
+_KIND_THEN_SPLIT = re.compile(rf"(?:(?P<image>{_IMAGE})|(?P<mask>{_MASK}))[-_ ]?(?P<split>{_SPLIT})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FolderName:
+    """What a folder's name says: its split (None: no word of one), and whether it holds images or masks."""
+
+    split: str | None
+    images: bool
+    masks: bool
+
+    @classmethod
+    def parse(cls, name: str) -> FolderName | None:
+        """The meaning of names such as `images`, `train`, `trainannot`, `val_masks`, `images-test`; None without one."""
+        match = _SPLIT_THEN_KIND.fullmatch(name) or _KIND_THEN_SPLIT.fullmatch(name)
+        if match is None or not match[0].strip("-_ "):
+            return None
+        split = SPLITS[match["split"].lower()] if match["split"] else None
+        return cls(split, bool(match["image"]), bool(match["mask"]))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; hidden ones are left out."""
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The image files below a folder.
+
+    Attributes:
+        folder: where they lie.
+        files: path below the folder without suffix ("patient1/001") -> file.
+        repeated: files whose name without suffix another file has.
+        other_suffixes: suffix of the files that are no images -> their number.
+    """
+
+    folder: Path
+    files: dict[str, Path]
+    repeated: tuple[Path, ...]
+    other_suffixes: Counter[str]
+
+    @classmethod
+    def below(cls, folder: Path) -> ImageFiles:
+        """List a folder and everything below it; hidden files are left out."""
+        files: dict[str, Path] = {}
+        repeated: list[Path] = []
+        other: Counter[str] = Counter()
+        for relative in sorted(_walk(str(folder), "")):
+            stem, suffix = _cut_suffix(relative)
+            if suffix.lower() not in IMAGE_SUFFIXES:
+                other[suffix.lower()] += 1
+            elif stem in files:
+                repeated.append(folder / relative)
+            else:
+                files[stem] = folder / relative
+        return cls(folder, files, tuple(repeated), other)
+
+    def notes(self, root: Path) -> list[str]:
+        """A sentence about the files that are no images."""
+        if not self.other_suffixes:
+            return []
+        counts = ", ".join(
+            f"{count} {suffix or 'without suffix'}" for suffix, count in self.other_suffixes.most_common(5)
+        )
+        return [f"left out in {shown(self.folder, root)}: {counts} (no images)"]
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether an image file lies in the folder or below it."""
+    return any(_cut_suffix(name)[1].lower() in IMAGE_SUFFIXES for name in _walk(str(folder), ""))
+
+
+def find_class_file(root: Path) -> Path | None:
+    """The class file beside the data."""
+    return next((root / name for name in CLASS_FILES if (root / name).is_file()), None)
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as the user is told it: below the data set's folder, with forward slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def finding_of_files(code: str, message: str, files: Sequence[Path], root: Path) -> list[Finding]:
+    """One finding about these files, or none without files; `{n}` in the message becomes their number."""
+    return [finding(code, message.format(n=len(files)), [shown(file, root) for file in files])] if files else []
+
+
+def _walk(folder: str, prefix: str) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it, with forward slashes."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield prefix + entry.name
+
+
+def _cut_suffix(name: str) -> tuple[str, str]:
+    """Name and suffix of a path in text: a `Path` for each of ten thousand names would take longer than listing them."""
+    dot = name.rfind(".")
+    return (name[:dot], name[dot:]) if dot > name.rfind("/") else (name, "")

@@ -1,0 +1,122 @@
+"""Images and masks from files, and back: true values, orientation applied, nothing half-read, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segkit.data.readers._base import READERS, Raster
+from segkit.errors import OutputError, UnreadableFileError
+from segkit.structures import ClassMap
+
+IMAGE_SUFFIXES = frozenset(READERS.names())
+"""Suffixes of the files that can be read, lower case with the dot."""
+
+_DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read_raster(path: str | Path) -> Raster:
+    """Decode a file: its image, its mask values, and how they are stored; raises `UnreadableFileError`."""
+    path = Path(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise UnreadableFileError(path, f"suffix {path.suffix!r} is not one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UnreadableFileError(path, "the file is empty (0 bytes)")
+    try:
+        return READERS.get(path.suffix.lower())(path)
+    except FileNotFoundError:
+        raise UnreadableFileError(path, "no such file") from None
+    except IsADirectoryError:
+        raise UnreadableFileError(path, "it is a folder") from None
+    except PermissionError:
+        raise UnreadableFileError(path, "no permission to read it") from None
+    except _DECODING_ERRORS as error:
+        raise UnreadableFileError(
+            path, f"damaged or cut short ({' '.join(str(error).split())}); copy or save it again"
+        ) from None
+
+
+def read_image(path: str | Path) -> NDArray[Any]:
+    """The image in a file.
+
+    Returns:
+        (H, W, C), stored values in uint8, uint16 or float32, EXIF orientation applied, channels in the order R, G, B, A.
+        A palette becomes RGB; an opacity channel that is opaque everywhere is dropped.
+
+    Raises:
+        UnreadableFileError: missing, damaged, cut short, no image, or too large.
+    """
+    return read_raster(path).image()
+
+
+def read_mask(path: str | Path) -> NDArray[Any]:
+    """The stored values of a mask file.
+
+    Returns:
+        (H, W), ids or palette indices of an integer dtype, EXIF orientation applied; colours are packed as
+        `r << 16 | g << 8 | b`, gray ones too.
+
+    Raises:
+        UnreadableFileError: missing, damaged, cut short, or without one whole number per pixel.
+    """
+    return read_raster(path).mask()
+
+
+def read_orientation(path: str | Path) -> int:
+    """The EXIF orientation 1 to 8 that reading applies, 1 where there is none; `read_raster` gives it with the pixels."""
+    return read_raster(path).orientation
+
+
+def mask_kind(path: str | Path) -> Literal["ids", "palette", "rgb"]:
+    """How a mask file stores its classes; `read_raster` gives it with the values."""
+    return read_raster(path).kind
+
+
+def write_mask(path: str | Path, ids: NDArray[np.uint8 | np.uint16], classes: ClassMap) -> None:
+    """Write class ids (H, W) as PNG: with the class colours as palette while all ids are below 256, else 16-bit gray.
+
+    The file appears under its name only when it is complete; raises `OutputError` when it cannot be written.
+    """
+    if classes.id_dtype is np.uint16:
+        return _write(path, Image.fromarray(ids.astype(np.uint16)))
+    image = Image.fromarray(ids.astype(np.uint8), mode="P")
+    colors = np.zeros((max(classes.ids) + 1, 3), np.uint8)
+    colors[list(classes.ids)] = classes.colors
+    image.putpalette(colors.tobytes())
+    return _write(path, image)
+
+
+def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """Write an 8-bit image (H, W) or (H, W, 1, 3 or 4) as PNG; raises `OutputError` when it cannot be written."""
+    _write(path, Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image))
+
+
+def _write(path: str | Path, image: Image.Image) -> None:
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    encoded = BytesIO()
+    image.save(encoded, format="PNG")
+    try:
+        temporary.write_bytes(encoded.getvalue())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder or make room") from None

@@ -1,0 +1,49 @@
+"""The values found in a data set's masks, and the colours among them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+from segkit.data.facts import MaskFacts
+from segkit.structures import Color
+
+_GRAY = 0x010101
+
+
+def pack(color: Color) -> int:
+    """A colour as the one number that stands for it in RGB masks."""
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def gray_to_color(value: int) -> int:
+    """The packed colour of a gray value 0 to 255."""
+    return value * _GRAY
+
+
+def are_colors(masks: Mapping[str, MaskFacts], colors: Collection[Color]) -> bool:
+    """Whether the masks tell classes apart by colour.
+
+    RGB files may hold nothing but gray. That is judged over the whole set: one gray mask among coloured ones shows a gray
+    class. Gray values count as colours where all of them are colours of declared classes.
+    """
+    found = {value for facts in masks.values() if facts.kind == "rgb" for value in facts.values}
+    return any(value % _GRAY for value in found) or (bool(found) and found <= set(map(pack, colors)))
+
+
+def files_by_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:
+    """Stored value -> the masks that hold it."""
+    files: defaultdict[int, list[str]] = defaultdict(list)
+    for name, facts in masks.items():
+        for value in facts.values:
+            files[value].append(name)
+    return dict(files)
+
+
+def files_by_gray_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:
+    """Value -> the masks that hold it, gray stored as colour under its gray value."""
+    files: defaultdict[int, list[str]] = defaultdict(list)
+    for name, facts in masks.items():
+        for value in facts.values:
+            files[value // _GRAY if facts.kind == "rgb" else value].append(name)
+    return dict(files)

@@ -1,0 +1,178 @@
+"""The front door of `segkit.data`: from a folder to a checked data set with classes and splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from segkit.data.check import check_files, check_set, mask_path, shown
+from segkit.data.classes import ClassDecision, read_class_file, resolve_class_map
+from segkit.data.config import DataConfig
+from segkit.data.facts import class_pixels
+from segkit.data.findings import Finding, Severity
+from segkit.data.formats._base import Listing, list_records
+from segkit.data.labels import resolve_labels
+from segkit.data.rules import RULES, apply_allowed
+from segkit.data.scan import Facts, Progress, scan
+from segkit.data.split import PARTS, group_records, split_records
+from segkit.errors import DataError, UsageError, nearest
+from segkit.structures import ClassMap, Record
+
+SHOWN_FILES = 5
+
+
+@dataclass(frozen=True)
+class OpenDataset:
+    """A data set whose every file was read once: what it holds, what it means, what is wrong with it.
+
+    Attributes:
+        root: the folder or table the user named.
+        listing: what was found by name.
+        config: how it was to be read.
+        facts: what the scan measured, by record id.
+        classes: what the masks' values, or the labels, mean.
+        findings: every problem, errors first.
+        task: what the targets are for.
+        records: the usable images, groups and splits filled in.
+        split_origin: where the splits come from, said aloud.
+        notes: rules found while reading that the user should know.
+    """
+
+    root: Path
+    listing: Listing
+    config: DataConfig
+    facts: Facts
+    classes: ClassMap
+    findings: tuple[Finding, ...]
+    task: Literal["segment", "classify"]
+    records: tuple[Record, ...]
+    split_origin: str
+    notes: tuple[str, ...] = ()
+
+    def split(self, part: str) -> tuple[Record, ...]:
+        """The images of `"train"`, `"val"` or `"test"`, or those of all parts for `"all"`; raises `UsageError` otherwise."""
+        if part == "all":
+            return self.records
+        if part not in PARTS:
+            raise UsageError(f"split {part!r} does not exist; allowed: {', '.join(PARTS)}, all.{nearest(part, (*PARTS, 'all'))}")
+        return self._parts[part]
+
+    @property
+    def unit(self) -> Literal["image", "group"]:
+        """What counts as one independent observation: the group where the images have groups."""
+        return "group" if any(record.group is not None for record in self.records) else "image"
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings because of which training refuses."""
+        return tuple(found for found in self.findings if found.severity is Severity.ERROR)
+
+    def require_usable(self) -> None:
+        """Raise `DataError` that lists every error, when there is one."""
+        if self.errors:
+            number = f"{len(self.errors)} error{'' if len(self.errors) == 1 else 's'}"
+            raise DataError("\n  ".join((f"{self.root} has {number}:", *map(describe_finding, self.errors))))
+
+    def describe(self) -> list[str]:
+        """How the data was read, line by line, for people."""
+        counts = Counter(record.split for record in self.records)
+        images = "/".join(str(counts[part]) for part in PARTS) if counts.keys() - {None} else str(len(self.records))
+        lines = [
+            f"read as: {self.listing.layout}; {images} images, {self.classes.num_classes} classes",
+            f"split: {self.split_origin}",
+            f"classes: {_class_names(self.classes)}",
+        ]
+        if self.unit == "group":
+            lines.append(f"groups: {len({record.unit for record in self.records})}, the unit that is sampled")
+        return [*lines, *self.notes]
+
+    def splits(self) -> dict[str, list[str]]:
+        """Ids per part, JSON-ready; `--split FILE.json` reads them back."""
+        return {part: [record.id for record in self.split(part)] for part in PARTS}
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[Record, ...]]:
+        return {part: tuple(record for record in self.records if record.split == part) for part in PARTS}
+
+
+def open_dataset(root: str | Path, config: DataConfig = DataConfig(), progress: Progress | None = None) -> OpenDataset:  # noqa: B008, frozen
+    """List, scan, understand, split and check a data set.
+
+    Args:
+        root: folder or table.
+        config: everything its files do not say, or say differently.
+        progress: told the number of files scanned and their total.
+
+    Raises:
+        UsageError: the folder, an option, or a file named in an option is wrong. Problems of the data itself raise nothing:
+            they are the `findings`, and `require_usable` raises for them.
+    """
+    apply_allowed((), config.allow)  # a misspelt code is refused before anything is read
+    root = Path(root)
+    listing = list_records(root, config.format)
+    grouped = group_records(listing.records, config.group_by)
+    facts = scan(grouped, progress, config.channels)
+    decision = _decide_classes(listing, config, facts, root)
+    findings = [*listing.findings, *decision.findings, *check_files(grouped, facts, root)]
+    records = _usable(grouped, findings, root)
+    presence = _presence(records, facts, decision.class_map)
+    split = split_records(records, presence, config)
+    findings += split.findings
+    undecided = any(found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings)
+    findings += check_set(split.records, facts, presence, None if undecided else decision.class_map, root)
+    return OpenDataset(
+        root=root,
+        listing=listing,
+        config=config,
+        facts=facts,
+        classes=decision.class_map,
+        findings=apply_allowed(findings, config.allow),
+        task=listing.task,
+        records=split.records,
+        split_origin=split.origin,
+        notes=(*listing.notes, *decision.notes, *facts.notes),
+    )
+
+
+def describe_finding(found: Finding) -> str:
+    """One line: severity, code, message, and the first files."""
+    more = len(found.files) - SHOWN_FILES
+    files = ", ".join(found.files[:SHOWN_FILES]) + (f" and {more} more ('segkit check' lists all)" if more > 0 else "")
+    return f"{found.severity} {found.code}: {found.message}" + (f": {files}" if files else "")
+
+
+def _decide_classes(listing: Listing, config: DataConfig, facts: Facts, root: Path) -> ClassDecision:
+    class_file = read_class_file(listing.class_file) if listing.class_file is not None else None
+    if listing.task == "classify":
+        return resolve_labels(config, class_file, {shown(r.image, root): r.label for r in listing.records if r.label is not None})
+    return resolve_class_map(config, class_file, {shown(mask_path(r), root): facts.masks[r.id] for r in listing.records})
+
+
+def _usable(records: Sequence[Record], findings: Sequence[Finding], root: Path) -> list[Record]:
+    """The records without the files that no training can use."""
+    unusable = {file for found in findings if RULES[found.code].leaves_out for file in found.files}
+    return [record for record in records if unusable.isdisjoint(_files(record, root))]
+
+
+def _files(record: Record, root: Path) -> list[str]:
+    """The record's files as findings show them."""
+    return [shown(record.image, root)] if record.mask is None else [shown(record.image, root), shown(mask_path(record), root)]
+
+
+def _presence(records: Sequence[Record], facts: Facts, classes: ClassMap) -> dict[str, frozenset[int]]:
+    """Id to the classes its image shows: those in its mask, or its label."""
+    indices = {name: index for index, name in enumerate(classes.names)}
+    return {
+        record.id: frozenset(class_pixels(facts.masks[record.id], classes) if record.id in facts.masks else [indices[record.label or ""]])
+        for record in records
+    }
+
+
+def _class_names(classes: ClassMap) -> str:
+    names = ", ".join(classes.names[:20]) + (f" and {classes.num_classes - 20} more" if classes.num_classes > 20 else "")
+    background = "none" if classes.background is None else classes.names[classes.background]
+    return f"{names}; background: {background}"

@@ -1,0 +1,135 @@
+"""What a reader gives: the pixels of one file as stored, and what is needed to understand them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import UnreadableFileError
+from segkit.registry import Registry
+
+MAX_PIXELS = 2**29
+"""Largest image that is read, 23,170 x 23,170 pixels: a small file that claims more is a mistake or an attack."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One decoded file.
+
+    Attributes:
+        path: the file, for messages.
+        pixels: (H, W, C) stored values, any dtype, EXIF orientation applied; palette indices where there is a palette.
+        palette: (P, 3) uint8 colours of the palette indices.
+        alpha: the last channel is opacity.
+        orientation: the EXIF orientation 1 to 8 that was applied.
+        lossy: the file format may have altered the values.
+    """
+
+    path: Path
+    pixels: NDArray[Any]
+    palette: NDArray[np.uint8] | None = None
+    alpha: bool = False
+    orientation: int = 1
+    lossy: bool = False
+
+    @property
+    def kind(self) -> Literal["ids", "palette", "rgb"]:
+        """How a mask stores its classes: as numbers, as palette indices, or as colours."""
+        if self.palette is not None:
+            return "palette"
+        return "ids" if self._mask_channels().shape[2] == 1 else "rgb"
+
+    def image(self) -> NDArray[Any]:
+        """The image (H, W, C), uint8, uint16 or float32.
+
+        A palette becomes RGB; an opacity channel that is opaque everywhere is dropped.
+        Raises `UnreadableFileError` where a value does not fit float32 exactly enough.
+        """
+        if self.palette is not None:
+            return self.palette[self.pixels[..., 0]]
+        return self._as_image_dtype(self._without_opaque_alpha())
+
+    def mask(self) -> NDArray[Any]:
+        """The stored mask values (H, W): ids, palette indices, or colours packed as `r << 16 | g << 8 | b`.
+
+        Gray stored as colour stays a colour here: whether gray values are ids can only be judged over the whole data set.
+        Raises `UnreadableFileError` where there is no one whole number per pixel: transparent pixels, fractions, negative
+        numbers, other counts of channels.
+        """
+        values = self._as_integers(self._mask_channels())
+        if values.shape[2] == 1:
+            return values[..., 0]
+        if values.max(initial=0) > 255:
+            raise self._unreadable("a mask of 16-bit colours; save ids in one channel, or 8-bit colours")
+        packed: NDArray[np.int32] = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        return packed
+
+    def _mask_channels(self) -> NDArray[Any]:
+        """1 channel of ids, or 3 of colours."""
+        pixels = self._without_opaque_alpha()
+        if self.alpha and pixels.shape == self.pixels.shape:
+            raise self._unreadable("a mask with transparent pixels; save it without transparency")
+        if pixels.shape[2] not in (1, 3):
+            raise self._unreadable(f"a mask has 1 channel of ids or 3 of colours, this file has {pixels.shape[2]}")
+        return pixels
+
+    def _without_opaque_alpha(self) -> NDArray[Any]:
+        if not self.alpha:
+            return self.pixels
+        opaque = np.iinfo(self.pixels.dtype).max if np.issubdtype(self.pixels.dtype, np.integer) else 1
+        return self.pixels[..., :-1] if (self.pixels[..., -1] == opaque).all() else self.pixels
+
+    def _as_image_dtype(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        if pixels.dtype in (np.uint8, np.uint16, np.float32):
+            return pixels
+        if pixels.dtype == np.bool_:
+            return pixels.astype(np.uint8) * np.uint8(255)
+        if np.issubdtype(pixels.dtype, np.integer) and max(abs(int(pixels.max())), abs(int(pixels.min()))) > 2**24:
+            raise self._unreadable(
+                f"{pixels.dtype} values above 2^24, which float32 cannot hold; scale them to 16 bits"
+            )
+        return pixels.astype(np.float32)
+
+    def _as_integers(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        if pixels.dtype == np.bool_:
+            return pixels.astype(np.uint8)
+        if np.issubdtype(pixels.dtype, np.floating):
+            if not (pixels == np.trunc(pixels)).all() or np.abs(pixels).max() > 2**31 - 1:
+                raise self._unreadable("mask values that are no whole numbers; a mask holds class ids 0, 1, 2, ...")
+            pixels = pixels.astype(np.int32)
+        if pixels.min(initial=0) < 0:
+            raise self._unreadable(f"the negative mask value {pixels.min()}; a mask holds class ids 0, 1, 2, ...")
+        return pixels
+
+    def _unreadable(self, reason: str) -> UnreadableFileError:
+        return UnreadableFileError(self.path, reason)
+
+
+Reader = Callable[[Path], Raster]
+"""Decodes one file completely; raises `UnreadableFileError`, or whatever its decoder raises on damaged files."""
+
+READERS: Registry[Reader] = Registry("image suffix", "segkit.data.readers")
+
+
+def check_size(path: Path, height: int, width: int) -> None:
+    """Refuse an image of more than `MAX_PIXELS` before anything is decoded; raises `UnreadableFileError`."""
+    if height * width > MAX_PIXELS:
+        raise UnreadableFileError(
+            path, f"{width} x {height} pixels are above the limit of {MAX_PIXELS:,} pixels; cut it into tiles"
+        )
+
+
+def orient(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn stored pixels (H, W, C) upright by the EXIF orientation 1 to 8 (EXIF 2.32, tag 0x0112)."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,100 @@
+"""Every code a finding can have: how severe it is, what it is about, and what `--allow CODE` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from segkit.data.findings import Finding, Severity
+from segkit.errors import UsageError, nearest
+
+_LEFT_OUT = "the images are left out"
+_ACCEPTED = "the images are used as they are"
+_NEVER: None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a code means.
+
+    Attributes:
+        severity: of its findings, unless allowed.
+        about: one line on the problem.
+        allowed: what happens to the images when the error is allowed; None: it cannot be allowed.
+    """
+
+    severity: Severity
+    about: str
+    allowed: str | None = _NEVER
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether no image with this problem is ever trained on, allowed or not."""
+        return self.allowed == _LEFT_OUT
+
+
+RULES: dict[str, Rule] = {
+    "unreadable-image": Rule(Severity.ERROR, "an image file is missing, damaged, cut short or of no known kind", _LEFT_OUT),
+    "unreadable-mask": Rule(Severity.ERROR, "a mask file is missing, damaged, cut short or holds no classes", _LEFT_OUT),
+    "missing-mask": Rule(Severity.ERROR, "an image has no mask", _LEFT_OUT),
+    "missing-image": Rule(Severity.ERROR, "an image named in a table does not exist", _LEFT_OUT),
+    "missing-label": Rule(Severity.ERROR, "an image has no label", _LEFT_OUT),
+    "orphan-mask": Rule(Severity.WARNING, "a mask has no image"),
+    "unlabelled-split": Rule(Severity.WARNING, "a folder of images has no folder of masks"),
+    "duplicate-id": Rule(Severity.ERROR, "two files differ by their suffix alone", _LEFT_OUT),
+    "unknown-split-id": Rule(Severity.ERROR, "a split file beside the data names ids that no image has", _ACCEPTED),
+    "size-mismatch": Rule(Severity.ERROR, "an image and its mask have different sizes", _LEFT_OUT),
+    "orientation-mismatch": Rule(Severity.ERROR, "an image and its mask state different EXIF orientations", _ACCEPTED),
+    "not-finite": Rule(Severity.ERROR, "an image holds NaN or infinite values", _LEFT_OUT),
+    "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels"),
+    "too-many-channels": Rule(Severity.ERROR, "images have more than 16 channels"),
+    "dtype-differs": Rule(Severity.WARNING, "images are stored in different types, so equal values may mean different brightness"),
+    "constant-image": Rule(Severity.WARNING, "all pixels of an image are equal"),
+    "lossy-mask": Rule(Severity.ERROR, "a mask is stored in a format that alters its values (JPEG)", _ACCEPTED),
+    "class-overlap": Rule(Severity.WARNING, "mask files of two classes claim the same pixels"),
+    "instance-ids": Rule(Severity.ERROR, "masks number objects instead of naming classes"),
+    "unknown-id": Rule(Severity.ERROR, "a mask holds a value that is no class", _LEFT_OUT),
+    "unknown-label": Rule(Severity.ERROR, "an image's label is no class", _LEFT_OUT),
+    "one-class-only": Rule(Severity.ERROR, "the whole set shows one class only, so nothing can be learnt"),
+    "class-without-training-pixels": Rule(Severity.ERROR, "no training image shows a class", _ACCEPTED),
+    "class-without-validation-pixels": Rule(Severity.WARNING, "no validation image shows a class that training knows"),
+    "class-only-in-test": Rule(Severity.WARNING, "only test images show a class"),
+    "empty-set": Rule(Severity.ERROR, "no usable image is left"),
+    "empty-part": Rule(Severity.ERROR, "no image is in train, or none in val"),
+    "too-few-images": Rule(Severity.ERROR, "fewer images, or groups, than parts to cut"),
+    "unassigned-image": Rule(Severity.WARNING, "an image is in no part of the split"),
+    "duplicate-across-splits": Rule(Severity.ERROR, "images of equal pixels are in different parts", _ACCEPTED),
+    "duplicate-image": Rule(Severity.WARNING, "images of equal pixels are in one part"),
+    "group-across-splits": Rule(Severity.ERROR, "images of one group are in different parts", _ACCEPTED),
+}
+
+
+def finding(code: str, message: str, files: Iterable[str] = ()) -> Finding:
+    """A finding with the severity its code has."""
+    return Finding(code, RULES[code].severity, message, tuple(files))
+
+
+def apply_allowed(findings: Sequence[Finding], allowed: Sequence[str]) -> tuple[Finding, ...]:
+    """The findings, errors whose code is allowed lowered to warnings, errors first.
+
+    Raises:
+        UsageError: a code that does not exist, or one that cannot be allowed.
+    """
+    for code in allowed:
+        if code not in RULES:
+            hint = nearest(code, RULES) or f" Allowed: {', '.join(allowable())}."
+            raise UsageError(f"--allow {code}: there is no such check.{hint}")
+        if code not in allowable():
+            raise UsageError(f"--allow {code}: this cannot be allowed. Allowed: {', '.join(allowable())}.")
+    lowered = (
+        replace(found, severity=Severity.WARNING, message=f"{found.message} (allowed: {RULES[found.code].allowed})")
+        if found.severity is Severity.ERROR and found.code in allowed
+        else found
+        for found in findings
+    )
+    return tuple(sorted(lowered, key=lambda found: list(Severity).index(found.severity)))
+
+
+def allowable() -> list[str]:
+    """The codes `--allow` takes."""
+    return [code for code, rule in RULES.items() if rule.severity is Severity.ERROR and rule.allowed is not None]

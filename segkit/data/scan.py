@@ -1,0 +1,193 @@
+"""Read every file of a data set once: in parallel, and never again as long as it does not change."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from segkit.data.facts import ImageFacts, MaskFacts, count_values, measure_intensities, pixel_hash
+from segkit.data.image_io import read_raster
+from segkit.data.scan_cache import ScanCache
+from segkit.errors import UnreadableFileError
+from segkit.pipeline import convert_channels
+from segkit.structures import Record
+
+__all__ = ["Facts", "ImageFacts", "MaskFacts", "Progress", "scan"]
+
+Convert = Literal["gray", "rgb"] | None
+Progress = Callable[[int, int], None]
+"""Called with the number of files done and their total."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the scan learnt.
+
+    Attributes:
+        images: record id -> facts of its image.
+        masks: record id -> facts of its mask, for records that have one.
+        notes: what the user should know about the scan itself.
+    """
+
+    images: Mapping[str, ImageFacts]
+    masks: Mapping[str, MaskFacts]
+    notes: tuple[str, ...] = ()
+
+
+def scan(records: Sequence[Record], progress: Progress | None = None, convert: Convert = None) -> Facts:
+    """Measure every image and mask; a file that cannot be read has its reason in the facts' `error`.
+
+    Args:
+        records: what to read.
+        progress: told about every image and every mask.
+        convert: conversion after which the channels' mean and deviation and the range are measured, as training sees them.
+    """
+    jobs = [*_image_jobs(records, convert), *_mask_jobs(records)]
+    cache = ScanCache([path for job in jobs for path in job.paths], _variant(convert))
+    facts: dict[str, dict[str, Any]] = {"image": {}, "mask": {}}
+    missing = []
+    for job in jobs:
+        plain = cache.get(job.kind, job.paths)
+        if plain is None:
+            missing.append(job)
+        else:
+            facts[job.kind][job.id] = _from_plain(job.kind, plain)
+    try:
+        for done, (job, measured) in enumerate(_measure_all(missing), start=1 + len(jobs) - len(missing)):
+            facts[job.kind][job.id] = measured
+            if measured.error is None:  # an error may have its cause outside the file: read again next time
+                cache.put(job.kind, job.paths, _to_plain(measured))
+            if progress is not None:
+                progress(done, len(jobs))
+    finally:
+        note = cache.save()  # an interrupted scan goes on where it stopped
+    return Facts(facts["image"], facts["mask"], () if note is None else (note,))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One image or mask to measure."""
+
+    kind: Literal["image", "mask"]
+    id: str
+    paths: tuple[Path, ...]
+    measure: Callable[[], ImageFacts | MaskFacts]
+
+
+def _image_jobs(records: Sequence[Record], convert: Convert) -> Iterator[_Job]:
+    for record in records:
+        path = record.image.absolute()
+        yield _Job("image", record.id, (path,), partial(_measure_image, path, convert))
+
+
+def _mask_jobs(records: Sequence[Record]) -> Iterator[_Job]:
+    for record in records:
+        if isinstance(record.mask, Path):
+            path = record.mask.absolute()
+            yield _Job("mask", record.id, (path,), partial(_measure_mask, path))
+        elif record.mask is not None:
+            files = {name: path.absolute() for name, path in record.mask.items()}
+            yield _Job("mask", record.id, tuple(files.values()), partial(_measure_class_files, files))
+
+
+def _measure_all(jobs: Sequence[_Job]) -> Iterator[tuple[_Job, ImageFacts | MaskFacts]]:
+    """Threads, because decoding, hashing and counting leave Python's lock, and facts need no copying back."""
+    pool = ThreadPoolExecutor(max_workers=_processors())
+    try:
+        yield from zip(jobs, pool.map(lambda job: job.measure(), jobs), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _processors() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _measure_image(path: Path, convert: Convert) -> ImageFacts:
+    try:
+        raster = read_raster(path)
+        image = raster.image()
+    except UnreadableFileError as error:
+        return ImageFacts(error=error.reason)
+    measured = measure_intensities(convert_channels(image, convert))
+    return ImageFacts(
+        size=image.shape[:2],
+        channels=image.shape[2],
+        dtype=image.dtype.name,
+        mean=measured.mean,
+        std=measured.std,
+        low=measured.low,
+        high=measured.high,
+        minimum=measured.minimum,
+        maximum=measured.maximum,
+        pixel_hash=pixel_hash(image),
+        orientation=raster.orientation,
+        finite=measured.finite,
+    )
+
+
+def _measure_mask(path: Path) -> MaskFacts:
+    try:
+        raster = read_raster(path)
+        mask = raster.mask()
+    except UnreadableFileError as error:
+        return MaskFacts(error=error.reason)
+    values, distinct = count_values(mask)
+    return MaskFacts(
+        size=mask.shape,
+        values=values,
+        distinct=distinct,
+        dtype=mask.dtype.name,
+        kind=raster.kind,
+        lossy=raster.lossy,
+        orientation=raster.orientation,
+    )
+
+
+def _measure_class_files(files: Mapping[str, Path]) -> MaskFacts:
+    """The facts of a mask that has one file per class."""
+    try:
+        rasters = [read_raster(path) for path in files.values()]
+        masks = [raster.mask() != 0 for raster in rasters]
+    except UnreadableFileError as error:
+        return MaskFacts(error=f"{error.path.name}: {error.reason}")
+    for what, stated in (("sizes", {mask.shape for mask in masks}), ("orientations", {raster.orientation for raster in rasters})):
+        if len(stated) > 1:
+            return MaskFacts(error=f"the files of its classes have different {what}: {', '.join(map(str, sorted(stated)))}")
+    return MaskFacts(
+        size=masks[0].shape,
+        dtype="bool",
+        kind="per-class",
+        classes={name: int(mask.sum()) for name, mask in zip(files, masks, strict=True)},
+        overlap=int((np.sum(masks, axis=0) - 1).clip(min=0).sum()),
+        lossy=any(raster.lossy for raster in rasters),
+        orientation=rasters[0].orientation,
+    )
+
+
+def _variant(convert: Convert) -> str:
+    """What cached facts depend on besides the files: the conversion, and which facts there are."""
+    names = [field.name for kind in (ImageFacts, MaskFacts) for field in dataclasses.fields(kind)]
+    return f"{convert} {' '.join(names)}"
+
+
+def _to_plain(facts: ImageFacts | MaskFacts) -> list[Any]:
+    """The attributes in order, mappings as pairs: compact, and integer keys survive JSON."""
+    values = (getattr(facts, field.name) for field in dataclasses.fields(facts))
+    return [list(value.items()) if isinstance(value, Mapping) else value for value in values]
+
+
+def _from_plain(kind: Literal["image", "mask"], plain: Sequence[Any]) -> ImageFacts | MaskFacts:
+    type_ = ImageFacts if kind == "image" else MaskFacts
+    mappings = {"values", "classes"}
+    fields = zip(dataclasses.fields(type_), plain, strict=True)
+    return type_(*(dict(value) if field.name in mappings else tuple(value) if isinstance(value, list) else value for field, value in fields))

@@ -1,0 +1,81 @@
+"""What an evaluation found, and the files it leaves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segkit.evaluation.examples import Example
+from segkit.ops.files import make_folder, write_atomically
+from segkit.structures import ClassMap
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a predictor on a set of images.
+
+    Attributes:
+        task: what was predicted.
+        classes: the classes scored.
+        scores: JSON-ready: `score` with its `metric`, `interval`, `unit`, `units` and `images`, the rule for empty
+            masks, the scores at `dataset` and `image` level, and one entry per class in `classes`.
+        per_image: one row per image, in the order of the records.
+        confusion: (K, K) pixels (segmentation) or images (classification), one row per reference class.
+        examples: pictures of the worst, median and best images; none in a quick evaluation.
+    """
+
+    task: Literal["segment", "classify"]
+    classes: ClassMap
+    scores: Mapping[str, Any]
+    per_image: Sequence[Mapping[str, Any]]
+    confusion: NDArray[np.int64]
+    examples: Sequence[Example] = ()
+
+    @property
+    def score(self) -> float:
+        """Mean foreground Dice at data set level, or top-1 accuracy; NaN where nothing was counted."""
+        value = self.scores["score"]
+        return float("nan") if value is None else float(value)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write `metrics.json`, `per_image.csv`, `confusion_matrix.csv` and `overlays/`; raises `OutputError`."""
+        folder = make_folder(folder)
+        write_atomically(folder / "metrics.json", _json(self.scores))
+        rows = [list(self.per_image[0]), *(row.values() for row in self.per_image)]
+        write_atomically(folder / "per_image.csv", _csv(rows))
+        write_atomically(folder / "confusion_matrix.csv", self._confusion_csv())
+        if self.examples:
+            make_folder(folder / "overlays")
+        for example in self.examples:
+            write_atomically(folder / example.file, _png(example.picture))
+        return folder
+
+    def _confusion_csv(self) -> bytes:
+        header = ["reference \\ prediction", *self.classes.names]
+        rows = [[name, *counts] for name, counts in zip(self.classes.names, self.confusion.tolist(), strict=True)]
+        return _csv([header, *rows])
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _csv(rows: Sequence[Any]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="PNG")
+    return content.getvalue()

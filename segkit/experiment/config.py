@@ -1,0 +1,55 @@
+"""Everything that decides a training run. None means: the plan decides, and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from segkit.config import Config
+from segkit.data.config import DataConfig
+from segkit.models.config import Option
+from segkit.training.config import TrainingConfig
+
+
+class ModelSettings(Config):
+    """Which network, and what it starts from."""
+
+    backbone: str | None = Field(None, description="name from 'segkit models'")
+    decoder: str | None = Field(None, description="name from 'segkit models'")
+    backbone_options: dict[str, Option] = Field(
+        default_factory=dict, description="options of the backbone, for example width: 24"
+    )
+    decoder_options: dict[str, Option] = Field(
+        default_factory=dict, description="options of the decoder, for example upsample: bilinear"
+    )
+    weights: str = Field("none", description="none, imagenet, or a segkit model file whose weights fit in part")
+
+
+class SamplingSettings(Config):
+    """What of an image the network sees in one training step."""
+
+    crop: int | None = Field(
+        None, ge=16, description="side of the square crop in pixels; for classification the side images are resized to"
+    )
+    draws_per_image: int | None = Field(None, ge=1, description="crops of each image per epoch")
+    foreground_share: float | None = Field(
+        None, ge=0, le=1, description="share of crops centred on a class drawn at random"
+    )
+    augment: Literal["none", "light", "standard", "strong"] = Field("standard", description="augmentation preset")
+    orientation_free: bool | None = Field(
+        None, description="whether images mean the same turned by 90 degrees or upside down"
+    )
+
+
+class ExperimentConfig(Config):
+    """A whole training run; `config.yaml` of a run folder holds it with nothing left open."""
+
+    path: Path = Field(description="the data set's folder or table")
+    task: Literal["segment", "classify"] | None = None
+    data: DataConfig = DataConfig()
+    model: ModelSettings = ModelSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    training: TrainingConfig = TrainingConfig()
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")

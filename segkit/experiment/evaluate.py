@@ -1,0 +1,141 @@
+"""`evaluate`: scores of a model on labelled images it was not trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from segkit.data.config import DataConfig
+from segkit.data.opening import OpenDataset, open_dataset
+from segkit.errors import DataError, UsageError
+from segkit.evaluation.evaluate import evaluate as evaluate_records
+from segkit.evaluation.result import Evaluation
+from segkit.experiment.console import announce, progress
+from segkit.experiment.run import Run
+from segkit.experiment.scores import describe_scores
+from segkit.inference.engines.torch import Precision
+from segkit.inference.loading import load
+from segkit.inference.predictor import Predictor
+from segkit.structures import IGNORE_INDEX, ClassMap, Record
+
+PARTS = ("train", "val", "test")
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    split: Literal["train", "val", "test", "all"] | None = None,
+    output: str | Path | None = None,
+    device: str = "auto",
+    precision: Precision | None = None,
+    quiet: bool = False,
+    format: str | None = None,  # noqa: A002, the word of the command line
+    map: Mapping[int, int] | None = None,  # noqa: A002
+    ignore: Sequence[int] = (),
+    allow: Sequence[str] = (),
+    group_by: str | None = None,
+) -> Evaluation:
+    """Score a model on a data set.
+
+    Images are known again by their pixels. Of a data set the model was trained on its own test part is scored, unless
+    `split` names another; of any other data set the test part where it has one, else everything. Images the model was
+    trained on are refused, unless `split="all"` asks for everything.
+
+    Args:
+        model: model file, run folder or name.
+        data: the data set; its masks are read with the model's classes.
+        split: the part to score.
+        output: folder for `metrics.json`, `per_image.csv`, `confusion_matrix.csv` and overlays.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        precision: the model's own where None.
+        quiet: print nothing.
+        format: data format; recognised where None.
+        map: mask values to class ids, where the masks store the classes in another way than those of the training.
+        ignore: mask values that are not counted.
+        allow: codes of check errors to go on with.
+        group_by: a table column or regular expression: images that stay together are one unit.
+
+    Raises:
+        UsageError: a wrong argument, or a part without images.
+        DataError: a data set with errors, or one the model was trained on.
+    """
+    predictor = load(model, device=device, precision=precision)
+    settings = DataConfig(
+        format=format, ignore=tuple(ignore), allow=tuple(allow), group_by=group_by, channels=predictor.pipeline.convert
+    )
+    classes = _with_values(predictor.classes, map or {}, ignore)
+    with progress("reading", None, quiet) as advance:
+        dataset = open_dataset(data, settings, progress=advance, classes=classes)
+    dataset.require_usable()
+    part, records = choose_records(predictor, dataset, split)
+    announce(*predictor.notes, f"evaluating {len(records)} images ({part}) of {dataset.root}", quiet=quiet)
+    evaluation = score(predictor, records, classes, quiet)
+    if output is not None:
+        evaluation.write(output)
+    announce(*describe_scores(evaluation), quiet=quiet)
+    return evaluation
+
+
+def evaluate_test_part(run: Run, dataset: OpenDataset, device: torch.device, quiet: bool) -> None:
+    """Score a run's best model on the run's own test part, if there is one, and write the scores to its folder."""
+    records = dataset.split("test")
+    if not records:
+        announce("no test part: nothing to score; give the data set one with --split", quiet=quiet)
+        return
+    evaluation = score(load(run.model_file, device=str(device)), records, dataset.classes, quiet)
+    evaluation.write(run.folder / "evaluation")
+    announce(*describe_scores(evaluation), quiet=quiet)
+
+
+def score(predictor: Predictor, records: Sequence[Record], classes: ClassMap, quiet: bool) -> Evaluation:
+    """Evaluate with a progress bar."""
+    with progress("evaluating", len(records), quiet) as advance:
+        return evaluate_records(predictor, records, classes, progress=advance)
+
+
+def choose_records(predictor: Predictor, dataset: OpenDataset, split: str | None) -> tuple[str, tuple[Record, ...]]:
+    """The part to score, as said aloud, and its records; raises `DataError` when the model was trained on them."""
+    if split == "all":
+        return "all", dataset.records
+    part_of = _parts_by_hash(predictor)
+    own: dict[str, list[Record]] = {part: [] for part in PARTS}
+    for record in dataset.records:
+        part = part_of.get(dataset.facts.images[record.id].pixel_hash)
+        if part is not None:
+            own[part].append(record)
+    if any(own.values()):
+        part = split or ("test" if own["test"] else "train" if own["train"] else "val")
+        origin, records = f"the model's own {part} part", tuple(own[part])
+    else:
+        has_parts = any(record.split for record in dataset.listing.records)
+        part = split or ("test" if has_parts else "all")
+        origin, records = f"{part}, unknown to the model", dataset.split(part)
+    if records and part == "train" and own["train"]:
+        raise DataError(
+            f"the model was trained on {len(records)} of the images in {dataset.root}, so their score says nothing "
+            "about new ones; name other data, or score everything with '--split all'"
+        )
+    if not records:
+        raise UsageError(f"{dataset.root} holds no image of {origin}; use '--split all', or name data with that part")
+    return origin, records
+
+
+def _parts_by_hash(predictor: Predictor) -> dict[str, str]:
+    card = predictor.card
+    hashes: dict[str, Any] = card.data.get("hashes", {}) if card else {}
+    return {image: part for part in reversed(PARTS) for image in hashes.get(part, ())}
+
+
+def _with_values(classes: ClassMap, values: Mapping[int, int], ignore: Sequence[int]) -> ClassMap:
+    """The model's classes, with further values that stand for them in this data set's masks."""
+    unknown = sorted(set(values.values()) - set(classes.ids))
+    if unknown:
+        raise UsageError(f"--map: the model has no class {unknown[0]}; its ids are {', '.join(map(str, classes.ids))}")
+    further = {value: classes.ids.index(index) for value, index in values.items()}
+    ignored = dict.fromkeys(ignore, IGNORE_INDEX)
+    return dataclasses.replace(classes, values={**classes.values, **further, **ignored})

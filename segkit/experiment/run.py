@@ -1,0 +1,132 @@
+"""A run: one training with its folder."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shlex
+import sys
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from segkit.errors import OutputError, UsageError
+from segkit.experiment.config import ExperimentConfig
+
+RUNS = Path("runs")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "segmentation-models-pytorch",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+)
+
+
+class Run:
+    """What a training left behind: `runs/NAME/` with its model file, scores, log and report."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def model_file(self) -> Path:
+        """The best model by validation score."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state from which the run can go on."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def report(self) -> Path:
+        """The self-contained page about the run."""
+        return self.folder / "report.html"
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The settings as resolved by the plan."""
+        return ExperimentConfig.from_yaml(self.folder / "config.yaml")
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """Scores on the test part, empty when the data set has none."""
+        file = self.folder / "evaluation" / "metrics.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write one of the run's JSON files."""
+        (self.folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def read_json(self, name: str) -> Any:
+        """Read one of the run's JSON files."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+
+def new_run(folder: Path | None, data: Path, network: str) -> Run:
+    """A run in a new folder: `folder`, or `runs/DATA-NETWORK-N` with the next free N.
+
+    Raises `UsageError` when `folder` exists, `OutputError` when it cannot be made.
+    """
+    if folder is not None:
+        return _create(folder)
+    stem = re.sub(r"[^A-Za-z0-9._]+", "-", f"{data.resolve().stem}-{network}")
+    taken = [
+        int(found.name.rsplit("-", 1)[1]) for found in RUNS.glob(f"{stem}-*") if found.name.rsplit("-", 1)[1].isdigit()
+    ]
+    return _create(RUNS / f"{stem}-{max(taken, default=0) + 1}")
+
+
+def _create(folder: Path) -> Run:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(
+            f"{folder} exists; name another folder with -o, or go on with that run: segkit train --resume -o {folder}"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"cannot create {folder}: {error.strerror}; name a folder you may write to with -o") from None
+    return Run(folder)
+
+
+def environment(device: str, precision: str) -> dict[str, Any]:
+    """What a figure depends on besides data and settings."""
+    import torch
+
+    return {
+        "command": shlex.join(["segkit", *sys.argv[1:]])
+        if Path(sys.argv[0]).stem in {"segkit", "__main__"}
+        else "segkit.train(...)",
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "device": device,
+        "accelerator": torch.cuda.get_device_name(torch.device(device)) if device.startswith("cuda") else None,
+        "precision": precision,
+        "packages": package_versions(),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of segkit and of the packages its results depend on."""
+    from segkit._version import __version__
+
+    return {"segkit": __version__} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = re.search(r"model name\s*:\s*(.+)", info.read_text())
+        if found:
+            return found[1]
+    return platform.processor() or platform.machine()

@@ -1,0 +1,42 @@
+"""An evaluation in words: the score with its n, unit and interval, then the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from segkit.evaluation.result import Evaluation
+
+
+def describe_scores(evaluation: Evaluation) -> list[str]:
+    """Lines for people: headline, one line per class, and the rule where something was not counted."""
+    scores = evaluation.scores
+    of_whole = {"value": scores["score"], "interval": scores["interval"]}
+    lines = [f"{scores['metric']} {_estimate(of_whole)}, n = {_sample(scores)}"]
+    if scores.get("unit_scores"):
+        listed = ", ".join(f"{unit} {_number(value)}" for unit, value in scores["unit_scores"].items())
+        lines.append(f"too few {scores['unit']}s for an interval; each: {listed}")
+    if evaluation.task == "segment":
+        lines.append(f"mean IoU {_estimate(scores['dataset']['mean_iou'])}")
+        width = max(len(row["name"]) for row in scores["classes"])
+        lines += [f"  {row['name']:<{width}}  Dice {_estimate(row['dice'])}  IoU {_estimate(row['iou'])}" for row in scores["classes"]]
+        if scores["without_union"]:
+            lines.append(f"not in the means, absent from reference and prediction: {', '.join(scores['without_union'])}")
+    return lines
+
+
+def _sample(scores: Mapping[str, Any]) -> str:
+    images = f"{scores['images']} images"
+    return f"{images} in {scores['units']} groups" if scores["unit"] == "group" else images
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    value = _number(estimate["value"])
+    if estimate["interval"] is None:
+        return value
+    low, high = estimate["interval"]
+    return f"{value} [{low:.3f}, {high:.3f}]"
+
+
+def _number(value: float | None) -> str:
+    return "not counted" if value is None else f"{value:.3f}"

@@ -1,0 +1,85 @@
+"""From what a user calls a model (file, run folder, name) to a predictor. Nothing here asks the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
+from segkit.inference.engines.torch import Precision, TorchEngine, has_bf16, resolve_device
+from segkit.inference.predictor import Predictor
+from segkit.modelfile import load_model_file
+from segkit.models.config import ModelConfig
+from segkit.models.factory import build_model
+from segkit.pipeline import Pipeline
+from segkit.structures import ClassMap
+
+SUFFIX = ".safetensors"
+RUN_MODEL = f"model{SUFFIX}"
+_WEIGHTS = (Path("weights"), Path(__file__).parents[2] / "weights")
+
+
+def load(model: str | Path, device: str = "auto", precision: Precision | None = None) -> Predictor:
+    """A predictor from a model file, a run folder or the name of a model in `weights/`.
+
+    Args:
+        model: `runs/NAME/model.safetensors`, `runs/NAME` or `NAME`.
+        device: `auto | cpu | cuda | cuda:1 | mps`.
+        precision: None takes the precision the model was validated with where the device has it in hardware, else
+            fp32; the predictor's `notes` say so.
+
+    Raises:
+        UsageError: nothing is called so, or this machine lacks the device.
+        ModelFileError: the file is no segkit model, is damaged or comes from a newer segkit.
+    """
+    path = find_model_file(model)
+    chosen = resolve_device(device)
+    card, tensors = load_model_file(path)
+    try:
+        pipeline = Pipeline.parse(card.pipeline, source="pipeline")
+        classes = ClassMap.from_dict(card.classes)
+        network = build_model(ModelConfig.parse(card.model, source="model"))
+        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    except (SegkitError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelFileError(
+            f"{path} holds no model this segkit can build; update segkit or save it again: {reason}"
+        ) from None
+    used, notes = _choose_precision(pipeline.precision, precision, chosen)
+    return Predictor(TorchEngine(network, chosen, used), pipeline, classes, card.task, card, notes)
+
+
+def find_model_file(model: str | Path) -> Path:
+    """The model file meant by a path, a run folder or a name in `weights/`; raises `UsageError` with the nearest."""
+    path = Path(model)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        return _model_of_folder(path)
+    named = {file.stem: file for folder in _WEIGHTS for file in sorted(folder.glob(f"*{SUFFIX}"))}
+    if str(model) in named:
+        return named[str(model)]
+    beside = [str(other) for other in sorted(path.parent.iterdir())] if path.parent.is_dir() else []
+    hint = nearest(str(model), [*named, *beside])
+    raise UsageError(f"no model {str(model)!r}: it is no model file, no run folder and no name in weights/.{hint}")
+
+
+def _model_of_folder(folder: Path) -> Path:
+    file = folder / RUN_MODEL
+    if file.is_file():
+        return file
+    if (folder / "checkpoints").is_dir():
+        raise UsageError(f"the run {folder} has no {RUN_MODEL} before its first validation; go on with '--resume'")
+    raise UsageError(f"the folder {folder} has no {RUN_MODEL}; name a run folder or a model file")
+
+
+def _choose_precision(
+    validated: Precision, asked: Precision | None, device: torch.device
+) -> tuple[Precision, tuple[str, ...]]:
+    """The precision to run in, and a note where it is not the one the model was validated with."""
+    used = asked or (validated if validated == "fp32" or has_bf16(device) else "fp32")
+    if used == validated:
+        return used, ()
+    reason = "as asked" if asked else f"{device} has no {validated} in hardware"
+    return used, (f"predicting in {used}, validated in {validated}: {reason}; masks may differ in a few pixels",)

@@ -1,0 +1,124 @@
+"""From an image to its result: the one path that validation, evaluation, prediction and the app share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.data.image_io import read_image
+from segkit.errors import UsageError
+from segkit.inference.engines._base import Engine
+from segkit.inference.tiling import Axis, blend
+from segkit.modelfile import ModelCard
+from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
+from segkit.pipeline import Pipeline, softmax
+from segkit.structures import ClassificationResult, ClassMap, SegmentationResult
+
+Image = str | Path | NDArray[Any]
+Scores = NDArray[np.float32]
+Task = Literal["segment", "classify"]
+
+
+class Predictor:
+    """Runs a network on images of any size; equal engine, precision and device give equal bits.
+
+    Args:
+        engine: runs the network.
+        pipeline: what happens to the image before and to the logits after.
+        classes: the classes the logits stand for.
+        task: which head of the network is used.
+        card: the model file's card, where it came from a file.
+        notes: what the user should be told about how the model was loaded.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        pipeline: Pipeline,
+        classes: ClassMap,
+        task: Task = "segment",
+        card: ModelCard | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.engine = engine
+        self.pipeline = pipeline
+        self.classes = classes
+        self.task = task
+        self.card = card
+        self.notes = tuple(notes)
+
+    def predict(self, image: Image, probabilities: bool = False) -> SegmentationResult | ClassificationResult:
+        """Predict one image: `segment` or `classify`, whichever the model does."""
+        return self.classify(image) if self.task == "classify" else self.segment(image, probabilities)
+
+    def segment(self, image: Image, probabilities: bool = False) -> SegmentationResult:
+        """The mask of one image, of exactly its height and width.
+
+        Args:
+            image: a file, or stored values (H, W) or (H, W, C) as `read_image` returns them.
+            probabilities: whether the result holds a map of probabilities for every class.
+
+        Raises:
+            UnreadableFileError: the file is no image.
+            UsageError: the number of channels is not the model's, or the model does not segment.
+        """
+        stored = self._stored(image, "segment")
+        if stored.shape[0] * stored.shape[1] > self.pipeline.whole_limit:
+            return self._segment_in_tiles(stored, probabilities)
+        logits = self._logits(stored)
+        maps = softmax(logits, axis=0) if probabilities else None
+        return SegmentationResult(self.classes.decode(logits.argmax(axis=0)), self.classes, maps)
+
+    def classify(self, image: Image) -> ClassificationResult:
+        """The class probabilities of one image; takes and raises what `segment` does."""
+        logits = self._logits(self._stored(image, "classify"))
+        return ClassificationResult(softmax(logits, axis=0), self.classes.names)
+
+    def _stored(self, image: Image, task: Task) -> NDArray[Any]:
+        if task != self.task:
+            raise UsageError(f"the model's task is {self.task!r}, not {task!r}; use 'predict', or a model of that task")
+        return self.pipeline.with_channels(image if isinstance(image, np.ndarray) else read_image(image))
+
+    def _segment_in_tiles(self, stored: NDArray[Any], probabilities: bool) -> SegmentationResult:
+        pipeline, margin = self.pipeline, self.pipeline.margin
+        padding = padding_to_multiple(stored.shape[0], stored.shape[1], pipeline.stride_multiple)
+        bordered = pad_mirrored(stored.transpose(2, 0, 1), _wider(padding, margin)).transpose(1, 2, 0)
+        height, width = bordered.shape[0] - 2 * margin, bordered.shape[1] - 2 * margin
+
+        def predict_tile(rows: slice, columns: slice) -> Scores:
+            tile = bordered[rows.start : rows.stop + 2 * margin, columns.start : columns.stop + 2 * margin]
+            return softmax(self._run(pipeline.prepare(tile)), axis=0)
+
+        num_classes = self.classes.num_classes
+        mask = np.empty((height, width), self.classes.id_dtype)
+        maps = np.empty((num_classes, height, width), np.float32) if probabilities else None
+        down = Axis.plan(height, pipeline.tile, pipeline.overlap, pipeline.stride_multiple)
+        across = Axis.plan(width, pipeline.tile, pipeline.overlap, pipeline.stride_multiple)
+        for rows, scores in blend(down, across, num_classes, predict_tile):
+            mask[rows] = self.classes.decode(scores.argmax(axis=0))
+            if maps is not None:
+                maps[:, rows] = scores
+        return SegmentationResult(crop(mask, padding), self.classes, None if maps is None else crop(maps, padding))
+
+    def _logits(self, stored: NDArray[Any]) -> Scores:
+        """Logits of a whole image: (K, H, W), or (K,) for classification.
+
+        The network wants multiples of its stride and loses `margin` pixels per side: it is given more, mirrored.
+        """
+        prepared = self.pipeline.prepare(stored)
+        padding = padding_to_multiple(prepared.shape[1], prepared.shape[2], self.pipeline.stride_multiple)
+        logits = self._run(pad_mirrored(prepared, _wider(padding, self.pipeline.margin)))
+        return crop(logits, padding) if self.task == "segment" else logits
+
+    def _run(self, prepared: NDArray[np.float32]) -> Scores:
+        """Logits of one prepared image (C, H, W): never a batch of several, whose size could change the bits."""
+        return self.engine.run(prepared[None])[self.task][0]
+
+
+def _wider(padding: Padding, margin: int) -> Padding:
+    top, bottom, left, right = padding
+    return top + margin, bottom + margin, left + margin, right + margin

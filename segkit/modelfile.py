@@ -1,0 +1,105 @@
+"""The model file: weights and everything needed to use them, in one safetensors file without pickle.
+
+Its only metadata key, `segkit`, holds the `ModelCard` as JSON. One key, because safetensors writes several in varying
+order and equal models shall be equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+
+from segkit.config import Config
+from segkit.errors import ConfigError, ModelFileError
+from segkit.ops.files import write_atomically
+
+SCHEMA_VERSION: Literal[1] = 1
+_KEY = "segkit"
+
+
+class ModelCard(Config):
+    """What a model file says about its weights, as plain values.
+
+    `model`, `classes` and `pipeline` are what `ModelConfig`, `ClassMap.from_dict` and `Pipeline` read back.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    task: Literal["segment", "classify"]
+    model: dict[str, Any] = Field(description="configuration of the network")
+    classes: dict[str, Any] = Field(description="class map: names, colours, ids, background")
+    pipeline: dict[str, Any] = Field(description="pre- and postprocessing")
+    data: dict[str, Any] = Field(default_factory=dict, description="fingerprint of the training data")
+    scores: dict[str, Any] = Field(default_factory=dict, description="validation scores with their intervals")
+    packages: dict[str, str] = Field(default_factory=dict, description="package versions it was trained with")
+    licence: str | None = Field(None, description="licence of the weights")
+
+
+def save_model_file(path: str | Path, tensors: Mapping[str, NDArray[Any]], card: ModelCard) -> None:
+    """Write weights and card; the same input gives the same bytes.
+
+    Raises `OutputError` when the file cannot be written, with nothing half-written under its name.
+    """
+    # np.asarray and not np.ascontiguousarray, which would make a vector of a scalar such as num_batches_tracked
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    content = safetensors.numpy.save(contiguous, metadata={_KEY: card.model_dump_json()})
+    write_atomically(path, content)
+
+
+def load_model_file(path: str | Path) -> tuple[ModelCard, dict[str, NDArray[Any]]]:
+    """Card and weights of a model file; raises `ModelFileError` when it is none, is damaged or is too new."""
+    card = read_card(path)
+    with safe_open(path, framework="numpy") as file:
+        return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """The card of a model file, the weights left on disk; raises `ModelFileError` as `load_model_file` does."""
+    metadata = _read_metadata(Path(path))
+    if _KEY not in metadata:
+        raise ModelFileError(
+            f"{path} is a safetensors file of another program: it holds weights, but not the network, classes and "
+            "preprocessing a segkit model file holds; to start a training from it use '--weights'"
+        )
+    try:
+        plain = json.loads(metadata[_KEY])
+        version = plain["schema_version"]
+    except (ValueError, TypeError, KeyError):
+        raise ModelFileError(f"{path} is damaged: its description is not readable; save or download it again") from None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ModelFileError(
+            f"{path} was written by a newer segkit (schema {version}, known up to {SCHEMA_VERSION}); update segkit"
+        )
+    try:
+        return ModelCard.parse(plain, source=str(path))
+    except ConfigError as error:
+        raise ModelFileError(f"{error}; the file was edited or is damaged, save or download it again") from None
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+        with safe_open(path, framework="numpy") as opened:
+            return opened.metadata() or {}
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelFileError(f"cannot read the model {path}: {reason}; name a *.safetensors file of segkit") from None
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} {_what_it_is(start, error)}") from None
+
+
+def _what_it_is(start: bytes, error: SafetensorError) -> str:
+    """What a file that safetensors refuses seems to be, by its first bytes."""
+    if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[8:9] != b"{"):
+        return "is a pickle file, which can run code when opened: segkit never opens one; name a *.safetensors file"
+    if start[8:9] == b"{":
+        return f"is damaged or was cut short ({error}); save or download it again"
+    return "is no model file; name a *.safetensors file that segkit wrote"

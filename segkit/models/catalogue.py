@@ -1,0 +1,45 @@
+"""What can be built, as rows for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from segkit.models.backbones._base import BACKBONES
+from segkit.models.decoders._base import DECODERS
+from segkit.models.options import default_options
+
+
+def list_models() -> list[dict[str, Any]]:
+    """One JSON-ready row per backbone and decoder; nothing is built.
+
+    Every row has `name`, `kind` (`backbone` or `decoder`), `family` (`segkit`, `smp` or `timm`) and `options`
+    (`name=default`); a backbone also has `weights` (the published sets) and `capabilities`. Besides the rows every model
+    of timm can be built as backbone `smp/tu-NAME`.
+    """
+    return [*map(_backbone_row, BACKBONES), *map(_decoder_row, DECODERS)]
+
+
+def _backbone_row(name: str) -> dict[str, Any]:
+    entry = BACKBONES.get(name)
+    return {
+        "name": name,
+        "kind": "backbone",
+        "family": entry.family,
+        "options": _options(entry.build),
+        "weights": list(entry.published_weights),
+        "capabilities": sorted(entry.capabilities),
+    }
+
+
+def _decoder_row(name: str) -> dict[str, Any]:
+    entry = DECODERS.get(name)
+    return {"name": name, "kind": "decoder", "family": entry.family, "options": _options(entry.build)}
+
+
+def _options(build: Callable[..., Any]) -> list[str]:
+    return [f"{name}={_plain(default)}" for name, default in default_options(build).items()]
+
+
+def _plain(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else "auto" if value is None else str(value)

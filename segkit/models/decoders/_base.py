@@ -1,0 +1,56 @@
+"""What a decoder is: feature maps to one map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from segkit.models.backbones._base import Features, FeatureSpec
+from segkit.models.config import Option
+from segkit.registry import Registry
+
+Specs = Sequence[FeatureSpec]
+
+
+class Decoder(nn.Module):
+    """`Features` to one map (N, out_channels, H / out_stride, W / out_stride); built from the specs alone.
+
+    Attributes:
+        out_channels: channels of the map.
+        out_stride: pixels of the image per pixel of the map.
+        requires: capabilities the backbone must have.
+        stride_multiple: sides of the image must be multiples of this, besides the backbone's own multiple.
+        head_kernel_size: kernel of the convolution that turns the map into logits.
+        head_align_corners: whether the logits are interpolated between the centres of the corner pixels.
+    """
+
+    out_channels: int
+    out_stride: int
+    requires: frozenset[str] = frozenset()
+    stride_multiple: int = 1
+    head_kernel_size: int = 1
+    head_align_corners: bool = False
+
+    def forward(self, features: Features, size: tuple[int, int]) -> Tensor:
+        """Decode the features of images of the given size (H, W)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DecoderEntry:
+    """A decoder that can be built.
+
+    Attributes:
+        build: function (specs, *, typed options) to `Decoder`; raises `UsageError` for specs it cannot work on.
+        family: where it comes from.
+        backbone_options: options the architecture sets on a backbone that has them, unless the user does.
+    """
+
+    build: Callable[..., Decoder]
+    family: str
+    backbone_options: Mapping[str, Option] = field(default_factory=dict)
+
+
+DECODERS: Registry[DecoderEntry] = Registry("decoder", "segkit.models.decoders")

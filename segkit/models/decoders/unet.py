@@ -1,0 +1,93 @@
+"""The expanding path of the U-Net over any backbone."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import torch
+from torch import Tensor, nn
+
+from segkit.errors import UsageError
+from segkit.models.backbones._base import Features, FeatureSpec
+from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs
+from segkit.models.layers.conv import double_convolution
+from segkit.models.layers.initialization import initialize
+from segkit.models.layers.upsample import Size, UpsamplingName, create_upsampling
+
+_COARSEST_CHANNELS = 256
+_FEWEST_CHANNELS = 16
+
+
+class UnetBlock(nn.Module):
+    """Upsample to the size of the skip, concatenate the skip, convolve twice."""
+
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, factor: int, upsample: UpsamplingName
+    ) -> None:
+        super().__init__()
+        self.upsampling = create_upsampling(upsample, in_channels, out_channels, factor)
+        self.convolutions = double_convolution(self.upsampling.out_channels + skip_channels, out_channels)
+
+    def forward(self, x: Tensor, skip: Tensor | None, size: Size) -> Tensor:
+        """Bring `x` to `size` and merge it with the `skip` of that size, if there is one."""
+        x = self.upsampling(x, size)
+        return self.convolutions(x if skip is None else torch.cat([x, skip], dim=1))
+
+
+class UnetDecoder(Decoder):
+    """One block per finer map, then blocks without a skip up to the size of the image.
+
+    Source: Ronneberger et al. 2015, "U-Net", figure 1, with padded convolutions and batch normalization.
+
+    Args:
+        specs: the maps of the backbone.
+        upsample: how a map grows; the paper's is `transposed`.
+        channels: channels of the blocks, coarse to fine; None: halving from 256, never more than the skip's.
+    """
+
+    def __init__(self, specs: Specs, upsample: UpsamplingName, channels: tuple[int, ...] | None) -> None:
+        super().__init__()
+        coarsest, *targets = _targets(specs)
+        channels = channels or _default_channels(targets)
+        if len(channels) != len(targets):
+            raise UsageError(f"decoder option channels has {len(channels)} values; this backbone needs {len(targets)}")
+        self.out_channels, self.out_stride = channels[-1], 1
+        self.strides = [target.stride for target in targets]
+        blocks: list[UnetBlock] = []
+        before, stride = coarsest.channels, coarsest.stride
+        for target, out_channels in zip(targets, channels, strict=True):
+            blocks.append(UnetBlock(before, target.channels, out_channels, stride // target.stride, upsample))
+            before, stride = out_channels, target.stride
+        self.blocks = nn.ModuleList(blocks)
+        initialize(self)
+
+    def forward(self, features: Features, size: Size) -> Tensor:
+        """Decode to a map (N, out_channels, H, W) with (H, W) = `size`."""
+        x, *skips = reversed(features.maps)
+        for block, stride, skip in zip_longest(self.blocks, self.strides, skips):
+            height, width = (-(-side // stride) for side in size) if skip is None else skip.shape[-2:]
+            x = block(x, skip, (height, width))
+        return x
+
+
+def _targets(specs: Specs) -> list[FeatureSpec]:
+    """The maps from coarse to fine; below the finest come levels without a skip (0 channels) down to stride 1."""
+    targets = list(reversed(specs))
+    while targets[-1].stride > 1:
+        targets.append(FeatureSpec(0, targets[-1].stride // 2))
+    return targets
+
+
+def _default_channels(targets: Specs) -> tuple[int, ...]:
+    halving = [max(_COARSEST_CHANNELS >> level, _FEWEST_CHANNELS) for level in range(len(targets))]
+    return tuple(min(limit, target.channels or limit) for limit, target in zip(halving, targets, strict=True))
+
+
+def build_unet(
+    specs: Specs, *, upsample: UpsamplingName = "transposed", channels: tuple[int, ...] | None = None
+) -> UnetDecoder:
+    """Build the U-Net decoder: how it upsamples, and the channels of its blocks from coarse to fine."""
+    return UnetDecoder(specs, upsample, channels)
+
+
+DECODERS.register("unet")(DecoderEntry(build_unet, "segkit"))

@@ -1,0 +1,75 @@
+"""A network: backbone, decoder where the task has one, head."""
+
+from __future__ import annotations
+
+from math import lcm
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segkit.errors import UsageError
+from segkit.models.backbones._base import Backbone
+from segkit.models.config import ModelConfig
+from segkit.models.decoders._base import Decoder
+from segkit.models.heads.classify import ClassifyHead
+from segkit.models.heads.segment import SegmentHead
+from segkit.ops.sizes import Padding, pad_mirrored, padding_to_multiple
+
+
+class Model(nn.Module):
+    """Images of any size to logits.
+
+    Attributes:
+        config: what it was built from, options resolved.
+        margin: pixels lost on each side.
+    """
+
+    margin = 0
+
+    def __init__(self, config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.decoder = decoder
+        self.heads = nn.ModuleDict({config.task: _create_head(config, backbone, decoder)})
+
+    @property
+    def stride_multiple(self) -> int:
+        """Images whose sides are multiples of this need no padding."""
+        return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple if self.decoder else 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Images (N, C, H, W) to logits by head: `segment` (N, K, H, W) or `classify` (N, K).
+
+        Sizes that are no multiple of `stride_multiple` are mirrored up to it, as the pipeline does, and cropped back.
+        Raises `UsageError` when the number of channels is not the model's.
+        """
+        if images.shape[1] != self.config.in_channels:
+            raise UsageError(f"the images have {images.shape[1]} channels, the model takes {self.config.in_channels}")
+        height, width = images.shape[-2:]
+        padding = padding_to_multiple(height, width, self.stride_multiple)
+        padded = _pad_mirrored(images, padding) if any(padding) else images
+        features = self.backbone(padded)
+        if self.decoder is None:
+            return {"classify": self.heads["classify"](features.maps[-1])}
+        size = (padded.shape[-2], padded.shape[-1])
+        logits = self.heads["segment"](self.decoder(features, size), size)
+        top, _, left, _ = padding
+        return {"segment": logits[..., top : top + height, left : left + width] if any(padding) else logits}
+
+
+def _create_head(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:
+    if decoder is None:
+        return ClassifyHead(backbone.specs[-1].channels, config.num_classes)
+    return SegmentHead(decoder.out_channels, config.num_classes, decoder.head_kernel_size, decoder.head_align_corners)
+
+
+def _pad_mirrored(images: Tensor, padding: Padding) -> Tensor:
+    """`ops.sizes.pad_mirrored` for tensors: its rule applied to the row and column numbers, then those pixels taken."""
+    top, bottom, left, right = padding
+    rows = pad_mirrored(np.arange(images.shape[-2])[:, None], (top, bottom, 0, 0))[:, 0]
+    columns = pad_mirrored(np.arange(images.shape[-1])[None, :], (0, 0, left, right))[0]
+    for dimension, positions in ((2, rows), (3, columns)):
+        images = images.index_select(dimension, torch.from_numpy(positions).to(images.device))
+    return images

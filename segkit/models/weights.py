@@ -1,0 +1,168 @@
+"""Initial weights from elsewhere: published ones of the backbone, or a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from segkit.errors import UsageError, nearest
+from segkit.modelfile import read_card
+from segkit.models.backbones._base import BACKBONES
+from segkit.models.model import Model
+
+# How names in foreign files become segkit's: a bare backbone, a bare encoder of smp or timm, a whole model of smp.
+_RENAMINGS: tuple[Mapping[str, str], ...] = (
+    {"": ""},
+    {"": "backbone."},
+    {"": "backbone.encoder."},
+    {
+        "encoder.": "backbone.encoder.",
+        "decoder.": "decoder.decoder.",
+        "segmentation_head.0.": "heads.segment.convolution.",
+    },
+)
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What was loaded into a model and what starts new.
+
+    Attributes:
+        source: the words the user gave.
+        loaded: names of the model's tensors that were loaded.
+        new: names of the model's tensors that keep their initial values.
+        unused: names of the source's tensors that have no place in the model.
+        adapted: name of the first convolution where it was fitted to another number of channels.
+        share: share of the model's parameters that were loaded, 0 to 1.
+    """
+
+    source: str
+    loaded: tuple[str, ...]
+    new: tuple[str, ...]
+    unused: tuple[str, ...] = ()
+    adapted: str | None = None
+    share: float = 0.0
+
+    def describe(self) -> str:
+        """One line for people: what loaded, what starts new, what was left over."""
+        if not self.loaded:
+            return f"weights {self.source}: all {len(self.new)} tensors start new"
+        count = f"{len(self.loaded)} of {len(self.loaded) + len(self.new)}"
+        said = [f"weights {self.source}: {count} tensors loaded ({self.share:.1%} of the parameters)"]
+        if self.adapted:
+            said.append(f"{self.adapted} fitted to the number of channels")
+        if self.new:
+            said.append(f"new: {_by_part(self.new)}")
+        if self.unused:
+            said.append(f"not used: {_by_part(self.unused)}")
+        return "; ".join(said)
+
+
+def load_weights(model: Model, weights: str | Path) -> WeightsReport:
+    """Load initial weights into `model`, in place: every tensor whose name and shape fit; the others keep their values.
+
+    Where only the number of input channels differs, the first convolution is fitted as `fit_channels` says.
+
+    Args:
+        model: the network.
+        weights: `none`; a published set of the backbone such as `imagenet`, which asks the network; or a safetensors
+            file: a segkit model of any task and classes, or a state dict of this network, of its backbone, or of
+            smp's same network.
+
+    Raises:
+        UsageError: unknown weights, or a file of which nothing fits.
+        ModelFileError: a file that cannot be read.
+        SegkitError: published weights that cannot be fetched.
+    """
+    if str(weights) == "none":
+        return WeightsReport("none", (), tuple(model.state_dict()))
+    published = BACKBONES.get(model.config.backbone).published_weights
+    if str(weights) in published:
+        fetched = model.backbone.fetch_weights(str(weights))
+        return _load(model, {f"backbone.{name}": tensor for name, tensor in fetched.items()}, str(weights))
+    if not Path(weights).exists():
+        hint = nearest(str(weights), ["none", *published])
+        sets = ", ".join(("none", *published))
+        raise UsageError(f"no file {str(weights)!r}; backbone {model.config.backbone} has the weights {sets}.{hint}")
+    return _load(model, _aligned(_read(Path(weights)), model.state_dict()), str(weights))
+
+
+def fit_channels(weight: Tensor, channels: int) -> Tensor:
+    """The weight (out, in, h, w) of a first convolution for another number of input channels, as smp and timm fit it.
+
+    One channel gets the sum; more get the channels in turn, scaled so that equal images give equal sums.
+    """
+    if channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    given = weight.shape[1]
+    return weight[:, torch.arange(channels) % given] * (given / channels)
+
+
+def _load(model: Model, tensors: Mapping[str, Tensor], source: str) -> WeightsReport:
+    state = model.state_dict()
+    first = _first_convolution(model)
+    fitting = {name: tensor for name, tensor in tensors.items() if name in state and tensor.shape == state[name].shape}
+    adapted = None
+    if first in tensors and first not in fitting:
+        fitted = fit_channels(tensors[first], model.config.in_channels)
+        if fitted.shape == state[first].shape:
+            fitting[first], adapted = fitted, first
+    if not any(name in fitting for name, _ in model.named_parameters()):
+        raise UsageError(
+            f"nothing in the weights {source} fits this network (backbone {model.config.backbone}); "
+            "build it with the backbone and options the weights were made for"
+        )
+    model.load_state_dict(fitting, strict=False)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    return WeightsReport(
+        source,
+        loaded=tuple(name for name in state if name in fitting),
+        new=tuple(name for name in state if name not in fitting),
+        unused=tuple(name for name in tensors if name not in fitting),
+        adapted=adapted,
+        share=sum(size for name, size in sizes.items() if name in fitting) / sum(sizes.values()),
+    )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):
+        read_card(path)  # raises the error that says what the file is instead
+        raise
+
+
+def _aligned(tensors: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file under the model's names: of the known renamings the one that meets most of them."""
+    candidates = [{_renamed(name, renaming): name for name in tensors} for renaming in _RENAMINGS]
+    best = max(candidates, key=lambda candidate: len(candidate.keys() & state.keys()))
+    return {name: tensors[original] for name, original in best.items()}
+
+
+def _renamed(name: str, renaming: Mapping[str, str]) -> str:
+    for prefix, replacement in renaming.items():
+        if name.startswith(prefix):
+            return replacement + name.removeprefix(prefix)
+    return name
+
+
+def _first_convolution(model: Model) -> str:
+    """Name of the weight of the first convolution that takes the image."""
+    for name, module in model.backbone.named_modules():
+        if isinstance(module, nn.Conv2d) and module.in_channels == model.config.in_channels:
+            return f"backbone.{name}.weight"
+    raise LookupError(f"backbone {model.config.backbone} has no convolution that takes the image")
+
+
+def _by_part(names: Iterable[str]) -> str:
+    """Tensors counted by part of the network: `decoder (30), heads.segment (2)`."""
+    depth = {"heads": 2}
+    parts = Counter(".".join(name.split(".")[: depth.get(name.split(".")[0], 1)]) for name in names)
+    return ", ".join(f"{part} ({count})" for part, count in parts.items())

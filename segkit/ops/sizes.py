@@ -1,0 +1,45 @@
+"""Image sizes: padding to a multiple, mirroring beyond the border, cropping back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Padding = tuple[int, int, int, int]
+"""Pixels added at the top, bottom, left and right."""
+
+
+def padding_to_multiple(height: int, width: int, multiple: int) -> Padding:
+    """Pixels that bring both sides up to a multiple, shared evenly by opposite sides, an odd one at the end."""
+    rows, columns = -height % multiple, -width % multiple
+    return rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
+
+
+def pad_mirrored(maps: NDArray[Any], padding: Padding) -> NDArray[Any]:
+    """Pad the last two axes of maps (..., H, W) by mirroring at the border pixels, which are not repeated; dtype kept.
+
+    A border wider than the image is mirrored again and again, so any size from 1 x 1 works. Without padding the array
+    itself is returned.
+    """
+    if not any(padding):
+        return maps
+    top, bottom, left, right = padding
+    rows = _mirrored_positions(maps.shape[-2], top, bottom)
+    columns = _mirrored_positions(maps.shape[-1], left, right)
+    return maps.take(rows, axis=-2).take(columns, axis=-1)
+
+
+def crop(maps: NDArray[Any], padding: Padding) -> NDArray[Any]:
+    """Take what was padded off the last two axes of maps (..., H, W); a view."""
+    top, bottom, left, right = padding
+    height, width = maps.shape[-2:]
+    return maps[..., top : height - bottom, left : width - right]
+
+
+def _mirrored_positions(length: int, before: int, after: int) -> NDArray[np.intp]:
+    """Where in 0..length-1 the positions -before..length-1+after are found: ... 2 1 | 0 1 2 ... at the first border."""
+    period = max(2 * (length - 1), 1)
+    positions = np.abs(np.arange(-before, length + after)) % period
+    return np.minimum(positions, period - positions) if length > 1 else positions

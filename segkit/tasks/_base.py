@@ -1,0 +1,22 @@
+"""What a task is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class Task(nn.Module):
+    """Knows which output of a model answers which target of a batch.
+
+    A module, so that the class weights of its loss follow the network to its device.
+    """
+
+    @abstractmethod
+    def loss(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The model's outputs by head and the batch they belong to, to scalars.
+
+        `"loss"` is minimised; other keys are its parts, for the log only.
+        """

@@ -1,0 +1,129 @@
+"""Checkpoints that are either whole or not there, and hold nothing but tensors and plain values."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.io import CheckpointIO
+from typing_extensions import override
+
+from segkit.errors import OutputError, SegkitError
+from segkit.training.interrupt import Interrupted, Interrupts
+from segkit.training.meter import Meter
+
+SAVING_SHARE = 0.05
+"""Saving at the ends of short epochs takes at most about this share of the time."""
+
+
+class CheckpointFiles(CheckpointIO):
+    """Writes beside the file, to the disk, and renames; reads without running code from the file."""
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Replace `path`; raises `OutputError` and leaves the file there as it was when anything goes wrong."""
+        path = Path(path)
+        temporary = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except (OSError, RuntimeError) as error:  # torch's archive writer turns a full disk into a RuntimeError
+            temporary.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or "the disk is full or does not accept the file"
+            raise OutputError(
+                f"cannot save the checkpoint {path}: {reason}; "
+                "free some space or make the folder writable, then '--resume': the checkpoint before it is unharmed"
+            ) from error
+
+    @override
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Tensors on the CPU and plain values; raises `SegkitError` when the file is no whole checkpoint."""
+        try:
+            checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise SegkitError(
+                f"cannot resume from {path}: it is damaged or no checkpoint of segkit ({reason}); start a new run"
+            ) from error
+        return checkpoint
+
+    @override
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete `path`."""
+        Path(path).unlink(missing_ok=True)
+
+
+class Checkpoint(Callback):
+    """Saves at the end of epochs, at least every `seconds` within them, and when the run is interrupted.
+
+    Saving waits for a step of the optimizer: accumulated gradients are not part of a checkpoint.
+    """
+
+    def __init__(self, path: Path, seconds: float, interrupts: Interrupts, meter: Meter) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._interrupts = interrupts
+        self._meter = meter
+        self._saved_at = 0.0
+        self._took = 0.0
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count the time."""
+        self._saved_at = time.monotonic()
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save inside an epoch; its last step is left to the epoch's end, which validates first."""
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if not stepped or trainer.is_last_batch or trainer.should_stop:
+            return
+        if self._interrupts.received or time.monotonic() - self._saved_at >= self._seconds:
+            self._save(trainer)
+        self._leave_if_asked()
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after the epoch and its validation, unless epochs are so short that saving would slow the run down."""
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        affordable = self._took <= SAVING_SHARE * (time.monotonic() - self._saved_at)
+        if last or affordable or self._interrupts.received:
+            self._save(trainer)
+        if not last:
+            self._leave_if_asked()
+
+    def _save(self, trainer: Trainer) -> None:
+        self._meter.require_finite(trainer)
+        begin = time.monotonic()
+        trainer.save_checkpoint(self._path)
+        self._saved_at = time.monotonic()
+        self._took = self._saved_at - begin
+        self._meter.pause_ended()
+
+    def _leave_if_asked(self) -> None:
+        if self._interrupts.received:
+            raise Interrupted(self._interrupts.received, f"interrupted; saved {self._path}")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself survive a power cut, where folders can be opened (not on Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

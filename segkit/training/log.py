@@ -1,0 +1,72 @@
+"""The table of a run: `metrics.csv`, one row per validation."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+from segkit.errors import OutputError
+from segkit.training.validation import ValidationReport
+
+
+class MetricsLog(Callback):
+    """Writes epoch, step, seconds, learning rate, training losses (`train_loss`) and validation scores.
+
+    The checkpoint holds the rows too: a resumed run writes the table as it was then, without the rows that came after.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[dict[str, int | float]] = []
+
+    def add(self, report: ValidationReport) -> None:
+        """Append a row; raises `OutputError` when it cannot be written."""
+        self._rows.append(
+            {
+                "epoch": report.epoch,
+                "step": report.step,
+                "seconds": round(report.seconds, 2),
+                "learning_rate": report.learning_rate,
+                **{f"train_{name}": value for name, value in report.training.losses.items()},
+                **report.scores,
+            }
+        )
+        self._write()
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the file what the checkpoint knows."""
+        if self._rows:
+            self._write()
+        else:
+            self._path.unlink(missing_ok=True)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """All rows."""
+        return {"rows": self._rows}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The rows up to the checkpoint."""
+        self._rows = state_dict["rows"]
+
+    def _write(self) -> None:
+        temporary = self._path.with_name(self._path.name + ".part")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(
+                    file, fieldnames=list(dict.fromkeys(name for row in self._rows for name in row))
+                )
+                writer.writeheader()
+                writer.writerows(self._rows)
+            temporary.replace(self._path)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self._path}: {error.strerror}; free some space or make the folder writable"
+            ) from error

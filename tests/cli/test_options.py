@@ -1,0 +1,71 @@
+"""Values of options as people type them."""
+
+from pathlib import Path
+
+import pytest
+
+from segkit.cli import options
+from segkit.errors import UsageError
+
+
+def test_map_takes_pairs_apart_and_joined() -> None:
+    assert options.parse_map(["128=1", "200=2,255=0"]) == {128: 1, 200: 2, 255: 0}
+
+
+@pytest.mark.parametrize("text", ["128", "128=", "a=1", "1=2=3"])
+def test_map_refuses_what_is_no_pair(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"--map {text}: expected mask value = class id, for example --map 128=1"):
+        options.parse_map([text])
+
+
+def test_integers() -> None:
+    assert options.parse_integers("255,11", "--ignore") == (255, 11)
+    with pytest.raises(UsageError, match="--ignore void: expected whole numbers"):
+        options.parse_integers("void", "--ignore")
+
+
+def test_classes_are_names_or_a_file(tmp_path: Path) -> None:
+    assert options.parse_classes("sky, road,car") == ("sky", "road", "car")
+    assert options.parse_classes("classes.csv") == Path("classes.csv")
+    assert options.parse_classes(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("text", ["70/15/15", "0.7/0.15/0.15"])
+def test_split_shares(text: str) -> None:
+    assert options.parse_split(text) == pytest.approx((0.7, 0.15, 0.15))
+
+
+def test_split_is_a_file_where_it_is_no_shares() -> None:
+    assert options.parse_split("folds/split.csv") == Path("folds/split.csv")
+
+
+@pytest.mark.parametrize("text", ["70/15/25", "0/50/50"])
+def test_split_shares_add_up(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--split {text}: the shares of train/val/test add up to 100"):
+        options.parse_split(text)
+
+
+def test_assignments_are_typed() -> None:
+    assert options.parse_assignments(["width=24,depth=5", "norm=batch", "rate=0.5", "bias=false"], "--backbone-option") == {
+        "width": 24,
+        "depth": 5,
+        "norm": "batch",
+        "rate": 0.5,
+        "bias": False,
+    }
+    with pytest.raises(UsageError, match="--backbone-option width: expected name=value"):
+        options.parse_assignments(["width"], "--backbone-option")
+
+
+def test_class_weights() -> None:
+    assert options.parse_class_weights("balanced") == "balanced"
+    assert options.parse_class_weights("1,2.5") == (1.0, 2.5)
+    with pytest.raises(UsageError, match="--class-weights heavy: expected 'balanced' or one number per class"):
+        options.parse_class_weights("heavy")
+
+
+def test_data_settings_leave_out_what_was_not_given() -> None:
+    assert options.data_settings(None, None, ["255=1"], None, "none", None, None) == {
+        "map": {255: 1},
+        "background": "none",
+    }

@@ -1,0 +1,286 @@
+"""Faults planted one by one into a small clean set: each is found, with its files, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+import segkit.data
+from segkit.data.config import DataConfig
+from segkit.data.findings import Finding, Severity
+from segkit.data.opening import open_dataset
+from segkit.data.rules import RULES, allowable, apply_allowed
+from segkit.errors import DataError, UsageError
+
+SIZE = (24, 32)
+
+
+def save(path: Path, pixels: NDArray[Any], orientation: int | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+
+
+def image_pixels(seed: int, channels: int = 3) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (*SIZE, channels), dtype=np.uint8).squeeze()
+
+
+def mask_pixels(seed: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(1000 + seed).integers(0, 3, SIZE, dtype=np.uint8)
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    """12 images of three classes, eight in train and two in each of the others."""
+    root = tmp_path / "data"
+    for i in range(12):
+        save(root / "images" / f"{i:02}.png", image_pixels(i))
+        save(root / "masks" / f"{i:02}.png", mask_pixels(i))
+    parts = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+    (root / "split.csv").write_text("id,split\n" + "".join(f"{i:02},{part}\n" for i, part in enumerate(parts)))
+    (root / "classes.txt").write_text("background\ncell\nnucleus\n")
+    return root
+
+
+def test_the_clean_set_has_no_findings(clean: Path) -> None:
+    assert open_dataset(clean).findings == ()
+
+
+def cut_short(root: Path, folder: str) -> None:
+    path = root / folder / "03.png"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def text_as_image(root: Path) -> None:
+    (root / "images" / "03.png").write_text("not an image")
+
+
+def empty_file(root: Path) -> None:
+    (root / "masks" / "03.png").write_bytes(b"")
+
+
+def smaller_mask(root: Path) -> None:
+    save(root / "masks" / "03.png", mask_pixels(3)[:12, :16])
+
+
+def turned_image(root: Path) -> None:
+    save(root / "images" / "03.png", image_pixels(3), orientation=3)
+
+
+def not_finite(root: Path) -> None:
+    for path in (root / "images").iterdir():
+        pixels = np.asarray(Image.open(path)).astype(np.float32)
+        if path.stem == "03":
+            pixels[0, 0, 0] = np.nan
+        tifffile.imwrite(path.with_suffix(".tif"), pixels, photometric="rgb")
+        path.unlink()
+
+
+def gray_image(root: Path) -> None:
+    save(root / "images" / "03.png", image_pixels(3, channels=1))
+
+
+def deep_image(root: Path) -> None:
+    (root / "images" / "03.png").unlink()
+    tifffile.imwrite(root / "images" / "03.tif", image_pixels(3).astype(np.uint16) * 257, photometric="rgb")
+
+
+def black_image(root: Path) -> None:
+    save(root / "images" / "03.png", np.zeros((*SIZE, 3), np.uint8))
+    save(root / "images" / "11.png", np.zeros((*SIZE, 3), np.uint8))
+
+
+def jpeg_mask(root: Path) -> None:
+    (root / "masks" / "03.png").unlink()
+    save(root / "masks" / "03.jpg", np.ones(SIZE, np.uint8))
+
+
+def unknown_value(root: Path) -> None:
+    pixels = mask_pixels(3)
+    pixels[5, 5] = 77
+    save(root / "masks" / "03.png", pixels)
+
+
+def empty_masks(root: Path) -> None:
+    for path in (root / "masks").iterdir():
+        save(path, np.zeros(SIZE, np.uint8))
+
+
+def without_class_in(*parts: str) -> Callable[[Path], None]:
+    """Class 2 vanishes from these parts."""
+
+    def plant(root: Path) -> None:
+        for line in (root / "split.csv").read_text().split()[1:]:
+            name, part = line.split(",")
+            if part in parts:
+                save(root / "masks" / f"{name}.png", mask_pixels(int(name)).clip(max=1))
+
+    return plant
+
+
+def copy_image(source: str, target: str) -> Callable[[Path], None]:
+    return lambda root: shutil.copy(root / "images" / f"{source}.png", root / "images" / f"{target}.png") and None
+
+
+def missing_mask(root: Path) -> None:
+    (root / "masks" / "03.png").unlink()
+
+
+def missing_image(root: Path) -> None:
+    (root / "images" / "03.png").unlink()
+
+
+def not_in_the_split(root: Path) -> None:
+    split = root / "split.csv"
+    split.write_text(split.read_text().replace("03,train\n", ""))
+
+
+def no_validation(root: Path) -> None:
+    split = root / "split.csv"
+    split.write_text(split.read_text().replace("train", "test").replace("val", "test"))
+
+
+IMAGE, MASK = "images/03.png", "masks/03.png"
+
+FAULTS: dict[str, tuple[Callable[[Path], None], set[str], tuple[str, ...], str]] = {
+    "image cut short": (lambda root: cut_short(root, "images"), {"unreadable-image"}, (IMAGE,), "1 image cannot be read .*cut short"),
+    "text as image": (text_as_image, {"unreadable-image"}, (IMAGE,), "no image of a kind segkit reads"),
+    "mask cut short": (lambda root: cut_short(root, "masks"), {"unreadable-mask"}, (MASK,), "1 mask cannot be read .*cut short"),
+    "empty mask file": (empty_file, {"unreadable-mask"}, (MASK,), "0 bytes"),
+    "size": (smaller_mask, {"size-mismatch"}, (MASK,), "image 32 x 24, mask 16 x 12"),
+    "orientation": (turned_image, {"orientation-mismatch"}, (IMAGE,), r"images/03.png 3 and its mask 1; save both upright"),
+    "not finite": (not_finite, {"not-finite"}, ("images/03.tif",), "1 image with NaN or infinite values"),
+    "channels": (gray_image, {"channels-differ"}, (IMAGE,), "1 images of 1, 11 images of 3; give '--channels rgb' or '--channels gray'"),
+    "types": (deep_image, {"dtype-differs"}, ("images/03.tif",), "11 uint8, 1 uint16"),
+    "constant": (black_image, {"constant-image"}, (IMAGE, "images/11.png"), "2 images with one value everywhere"),
+    "lossy": (jpeg_mask, {"lossy-mask"}, ("masks/03.jpg",), "1 mask stored as JPEG, .* export them as PNG"),
+    "unknown value": (unknown_value, {"unknown-id"}, (MASK,), "77"),
+    "empty masks": (empty_masks, {"one-class-only"}, (), "all 12 images show background and no other class"),
+    "unlearnt": (
+        without_class_in("train"),
+        {"class-without-training-pixels"},
+        (),
+        r"no training image shows nucleus \(2 in val, 2 in test\)",
+    ),
+    "only in test": (without_class_in("train", "val"), {"class-without-training-pixels", "class-only-in-test"}, (), r"nucleus \(2 in test\)"),
+    "nowhere": (without_class_in("train", "val", "test"), {"class-without-training-pixels"}, (), r"nucleus \(in no image at all\)"),
+    "not validated": (without_class_in("val"), {"class-without-validation-pixels"}, (), "no validation image shows nucleus"),
+    "leak": (
+        copy_image("03", "11"),
+        {"duplicate-across-splits"},
+        (IMAGE, "images/11.png"),
+        r"images/03.png \(train\) = images/11.png \(test\)",
+    ),
+    "copy": (copy_image("03", "04"), {"duplicate-image"}, (IMAGE, "images/04.png"), "images/03.png = images/04.png"),
+    "missing mask": (missing_mask, {"missing-mask"}, (IMAGE,), "1 images have no mask"),
+    "missing image": (missing_image, {"orphan-mask", "unknown-split-id"}, (MASK,), "1 masks have no image"),
+    "no part": (not_in_the_split, {"unassigned-image"}, ("03",), "1 images are in none of train, val, test"),
+    "no training part": (no_validation, {"empty-part"}, (), "no image is in train"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(clean: Path, fault: str) -> None:
+    plant, codes, files, message = FAULTS[fault]
+    plant(clean)
+    dataset = open_dataset(clean)
+    assert {found.code for found in dataset.findings} == codes
+    found = dataset.findings[0]
+    assert found.files == files
+    assert re.search(message, found.message)
+    assert found.severity is RULES[found.code].severity
+    if found.severity is Severity.ERROR:
+        with pytest.raises(DataError, match=f"(?s)has [12] errors?:.*{found.code}.*{message}"):
+            dataset.require_usable()
+    else:
+        dataset.require_usable()
+
+
+def test_all_faults_at_once_are_all_found(clean: Path) -> None:
+    cut_short(clean, "images")
+    save(clean / "masks" / "04.png", mask_pixels(4)[:12])
+    save(clean / "images" / "05.png", image_pixels(5, channels=1))
+    copy_image("06", "11")(clean)
+    (clean / "masks" / "07.png").unlink()
+    codes = {found.code for found in open_dataset(clean).errors}
+    assert codes == {"unreadable-image", "size-mismatch", "channels-differ", "duplicate-across-splits", "missing-mask"}
+
+
+def test_groups_in_two_parts(clean: Path) -> None:
+    (found,) = open_dataset(clean, DataConfig(group_by="^.(.)")).findings
+    assert found.code == "group-across-splits"
+    assert "2 groups in more than one part: 0 (train/test), 1 (train/test)" in found.message
+    assert found.files == ("images/00.png", "images/01.png", "images/10.png", "images/11.png")
+    assert open_dataset(clean, DataConfig(group_by="^.(.)", split=(70, 15, 15))).findings == ()
+
+
+def test_converted_channels_agree(clean: Path) -> None:
+    gray_image(clean)
+    for channels in ("rgb", "gray"):
+        assert open_dataset(clean, DataConfig(channels=channels)).findings == ()
+
+
+def test_channels_that_cannot_be_converted(clean: Path) -> None:
+    pixels = np.dstack([image_pixels(3), image_pixels(4, channels=1)])
+    save(clean / "images" / "03.png", pixels)
+    (found,) = open_dataset(clean, DataConfig(channels="rgb")).findings
+    assert found.code == "channels-differ"
+    assert "11 images of 3, 1 images of 4; save all images with one number of channels" in found.message
+
+
+def test_overlapping_class_files(tmp_path: Path) -> None:
+    for i in range(3):
+        save(tmp_path / "images" / f"{i}.png", image_pixels(i))
+        for name in ("cell", "nucleus"):
+            save(tmp_path / "masks" / name / f"{i}.png", (mask_pixels(i + 10 * len(name)) == 1).astype(np.uint8))
+    (found,) = open_dataset(tmp_path).findings
+    assert (found.code, found.severity, len(found.files)) == ("class-overlap", Severity.WARNING, 3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "left_out"), [("image cut short", True), ("size", True), ("orientation", False), ("lossy", False), ("leak", False)]
+)
+def test_an_allowed_error_is_a_warning(clean: Path, fault: str, left_out: bool) -> None:
+    plant, codes, _, _ = FAULTS[fault]
+    plant(clean)
+    dataset = open_dataset(clean, DataConfig(allow=tuple(codes)))
+    dataset.require_usable()
+    (found,) = dataset.findings
+    assert found.severity is Severity.WARNING
+    assert found.message.endswith(f"(allowed: {RULES[found.code].allowed})")
+    assert len(dataset.records) == (11 if left_out else 12)
+    assert dataset.config.allow == tuple(codes)
+
+
+def test_a_misspelt_code_is_refused_with_the_nearest(clean: Path) -> None:
+    with pytest.raises(UsageError, match="--allow size-mismach: there is no such check. Did you mean 'size-mismatch'?"):
+        open_dataset(clean, DataConfig(allow=("size-mismach",)))
+
+
+def test_some_errors_cannot_be_allowed() -> None:
+    with pytest.raises(UsageError, match="--allow empty-set: this cannot be allowed. Allowed: unreadable-image, "):
+        apply_allowed((), ("empty-set",))
+    assert "empty-set" not in allowable()
+
+
+def test_errors_come_first() -> None:
+    note, warning, error = (Finding("size-mismatch", severity, "") for severity in (Severity.NOTE, Severity.WARNING, Severity.ERROR))
+    assert apply_allowed((note, warning, error), ()) == (error, warning, note)
+
+
+def test_every_code_in_the_source_has_a_rule_and_every_rule_is_used() -> None:
+    source = "\n".join(path.read_text() for path in Path(segkit.data.__path__[0]).rglob("*.py") if path.name != "rules.py")
+    used = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source))
+    assert set(RULES) - {"missing-label"} <= used
+    assert set(re.findall(r'\(\s*"([a-z]+(?:-[a-z]+)+)",', source)) <= set(RULES)

@@ -1,0 +1,193 @@
+"""Samples and training sets: true pixels, right classes, refusals that name the image, one crop per draw."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from segkit.data.augment import Augmenter
+from segkit.data.dataset import TrainingSet, decoded_bytes, load_sample
+from segkit.data.facts import ImageFacts
+from segkit.data.loader import Draw
+from segkit.errors import DataError, UnreadableFileError
+from segkit.pipeline import Pipeline
+from segkit.structures import IGNORE_INDEX, ClassMap, Record
+
+CLASSES = ClassMap(("ground", "cell", "vessel"), values={0: 0, 10: 1, 20: 2, 255: IGNORE_INDEX})
+PIPELINE = Pipeline(channels=1, mean=(0.5,), std=(0.25,))
+PLAIN = Augmenter("none", 1)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """A 16-bit ramp of 40 x 60 pixels with a mask that has every stored value."""
+    image = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60)
+    mask = np.zeros((40, 60), np.uint8)
+    mask[5:15, 5:15], mask[20:30, 30:50], mask[:, 58:] = 10, 20, 255
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    cv2.imwrite(str(tmp_path / "a_mask.png"), mask)
+    return Record("a", tmp_path / "a.png", tmp_path / "a_mask.png")
+
+
+def test_a_sample_has_true_values_and_class_indices(record: Record) -> None:
+    sample = load_sample(record, CLASSES)
+    assert sample.image.dtype == np.uint16
+    np.testing.assert_array_equal(sample.image[..., 0], np.arange(2400).reshape(40, 60))
+    assert sample.mask is not None
+    assert sample.mask.dtype == np.int16
+    assert sample.mask[10, 10] == 1
+    assert sample.mask[25, 40] == 2
+    assert sample.mask[0, 59] == IGNORE_INDEX
+    assert sample.label is None
+
+
+def test_one_file_per_class(tmp_path: Path, record: Record) -> None:
+    cell, vessel = np.zeros((2, 40, 60), np.uint8)
+    cell[:10], vessel[5:12] = 255, 1
+    cv2.imwrite(str(tmp_path / "cell.png"), cell)
+    cv2.imwrite(str(tmp_path / "vessel.png"), vessel)
+    files = Record("a", record.image, {"vessel": tmp_path / "vessel.png", "cell": tmp_path / "cell.png"})
+    mask = load_sample(files, CLASSES).mask
+    assert mask is not None
+    assert mask[:, 0].tolist() == [1] * 5 + [2] * 7 + [0] * 28
+    no_background = ClassMap(("cell", "vessel"), background=None)
+    mask = load_sample(files, no_background).mask
+    assert mask is not None
+    assert mask[:, 0].tolist() == [0] * 5 + [1] * 7 + [IGNORE_INDEX] * 28
+
+
+def test_a_mask_of_another_size_is_refused_by_name(tmp_path: Path, record: Record) -> None:
+    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((30, 60), np.uint8))
+    with pytest.raises(DataError, match=r"a: the image is 60 x 40 pixels and its mask 60 x 30.*segkit check"):
+        load_sample(Record("a", record.image, tmp_path / "small.png"), CLASSES)
+
+
+def test_an_unknown_mask_value_is_refused(tmp_path: Path, record: Record) -> None:
+    cv2.imwrite(str(tmp_path / "odd.png"), np.full((40, 60), 77, np.uint8))
+    with pytest.raises(DataError, match="77"):
+        load_sample(Record("a", record.image, tmp_path / "odd.png"), CLASSES)
+
+
+def test_an_unknown_label_is_refused(record: Record) -> None:
+    with pytest.raises(DataError, match=r"a: label 'dog' is no class; classes: ground, cell, vessel"):
+        load_sample(Record("a", record.image, label="dog"), CLASSES)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="gone.png"):
+        load_sample(Record("gone", tmp_path / "gone.png"), CLASSES)
+
+
+def test_a_whole_image_goes_through_the_pipeline_alone(record: Record) -> None:
+    dataset = TrainingSet([record], CLASSES, PIPELINE, PLAIN, (40, 60))
+    item = dataset[Draw(0, 0, 0)]
+    assert (item["image"].dtype, item["mask"].dtype) == (torch.float32, torch.int64)
+    sample = load_sample(record, CLASSES)
+    np.testing.assert_array_equal(item["image"].numpy(), PIPELINE.prepare(sample.image))
+    np.testing.assert_array_equal(item["mask"].numpy(), sample.mask)
+
+
+def test_crops_are_windows_of_image_and_mask_alike(record: Record) -> None:
+    """The ramp tells where each crop was taken."""
+    dataset = TrainingSet([record], CLASSES, PIPELINE, PLAIN, (16, 24), foreground_share=1.0)
+    mask = load_sample(record, CLASSES).mask
+    assert mask is not None
+    places = set()
+    for position in range(30):
+        item = dataset[Draw(0, position, 0)]
+        ramp = np.rint((item["image"][0].numpy() * 0.25 + 0.5) * 255).astype(int)
+        top, left = divmod(int(ramp[0, 0]), 60)
+        np.testing.assert_array_equal(ramp, np.arange(2400).reshape(40, 60)[top : top + 16, left : left + 24])
+        np.testing.assert_array_equal(item["mask"].numpy(), mask[top : top + 16, left : left + 24])
+        assert (item["mask"] > 0).any()
+        places.add((top, left))
+    assert len(places) > 10
+
+
+def test_a_draw_depends_on_seed_epoch_and_position_alone(record: Record) -> None:
+    def items(seed: int, draws: list[Draw]) -> list[bytes]:
+        augmenter = Augmenter("strong", 1, orientation_free=True)
+        dataset = TrainingSet([record], CLASSES, PIPELINE, augmenter, (32, 32), seed)
+        return [dataset[draw]["image"].numpy().tobytes() for draw in draws]
+
+    draws = [Draw(0, 0, 0), Draw(0, 1, 0), Draw(1, 0, 0)]
+    assert len(set(items(0, draws))) == 3
+    assert items(0, draws[::-1]) == items(0, draws)[::-1]
+    assert set(items(0, draws)).isdisjoint(items(1, draws))
+
+
+def test_magnified_crops_keep_their_size_and_classes(record: Record) -> None:
+    dataset = TrainingSet([record], CLASSES, PIPELINE, Augmenter("strong", 1), (48, 32))
+    for position in range(20):
+        item = dataset[Draw(0, position, 0)]
+        assert item["image"].shape == (1, 48, 32)
+        assert item["mask"].shape == (48, 32)
+        assert set(item["mask"].unique().tolist()) <= {-1, 0, 1, 2}
+
+
+def test_kept_samples_are_not_read_again(record: Record) -> None:
+    dataset = TrainingSet([record], CLASSES, PIPELINE, Augmenter("standard", 1), (32, 32))
+    read = dataset[Draw(0, 3, 0)]
+    calls: list[tuple[int, int]] = []
+    dataset.keep_in_memory(lambda done, total: calls.append((done, total)))
+    record.image.unlink()
+    for key, value in dataset[Draw(0, 3, 0)].items():
+        assert torch.equal(value, read[key])
+    assert calls == [(1, 1)]
+
+
+def test_decoded_bytes_by_hand() -> None:
+    images = [ImageFacts((10, 20), 3, "uint8"), ImageFacts((5, 5), 1, "uint16")]
+    assert decoded_bytes(images, masks=True) == 10 * 20 * 5 + 5 * 5 * 4
+    assert decoded_bytes(images, masks=False) == 10 * 20 * 3 + 5 * 5 * 2
+
+
+def test_the_set_can_be_pickled(record: Record) -> None:
+    dataset = TrainingSet([record], CLASSES, PIPELINE, Augmenter("strong", 1), (32, 32))
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(copy[Draw(2, 5, 0)]["image"], dataset[Draw(2, 5, 0)]["image"])
+
+
+def test_classification_items(record: Record) -> None:
+    pipeline = PIPELINE.model_copy(update={"size": (20, 30)})
+    labelled = Record("a", record.image, label="vessel")
+    item = TrainingSet([labelled], CLASSES, pipeline, PLAIN, (20, 30), task="classify")[Draw(0, 0, 0)]
+    assert item.keys() == {"image", "label"}
+    assert (item["label"].dtype, int(item["label"])) == (torch.int64, 2)
+    np.testing.assert_array_equal(item["image"].numpy(), pipeline.prepare(load_sample(labelled, CLASSES).image))
+
+
+def test_records_without_target_are_refused(record: Record) -> None:
+    bare = Record("bare", record.image)
+    with pytest.raises(DataError, match="bare has no mask"):
+        TrainingSet([bare], CLASSES, PIPELINE, PLAIN, (8, 8))[Draw(0, 0, 0)]
+    sized = PIPELINE.model_copy(update={"size": (8, 8)})
+    with pytest.raises(DataError, match="bare has no label"):
+        TrainingSet([bare], CLASSES, sized, PLAIN, (8, 8), task="classify")[Draw(0, 0, 0)]
+    with pytest.raises(ValueError, match="pipeline with a size"):
+        TrainingSet([bare], CLASSES, PIPELINE, PLAIN, (8, 8), task="classify")
+
+
+def test_camvid_crops_hold_its_classes_and_ignore_void(datasets: Callable[[str], Path]) -> None:
+    root = datasets("camvid")
+    files = sorted((root / "train").glob("*.png")) + sorted((root / "train").glob("*.jpg"))
+    records = [Record(file.stem, file, root / "trainannot" / f"{file.stem}.png") for file in files[:3]]
+    names = [line.split(",")[1] for line in (root / "classes.csv").read_text().splitlines()[1:12]]
+    classes = ClassMap(tuple(names), values={**{i: i for i in range(11)}, 11: IGNORE_INDEX}, background=None)
+    pipeline = Pipeline(channels=3, mean=(0.41, 0.42, 0.43), std=(0.3, 0.3, 0.3))
+    dataset = TrainingSet(records, classes, pipeline, Augmenter("standard", 3), (256, 256))
+    seen: set[int] = set()
+    for position in range(12):
+        item = dataset[Draw(0, position, position % 3)]
+        assert item["image"].shape == (3, 256, 256)
+        assert torch.isfinite(item["image"]).all()
+        seen |= set(item["mask"].unique().tolist())
+    assert IGNORE_INDEX in seen
+    assert seen <= {IGNORE_INDEX, *range(11)}
+    assert len(seen) > 8

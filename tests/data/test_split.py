@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from segkit.data.config import DataConfig
+from segkit.data.findings import Severity
+from segkit.data.split import group_records, read_split_file, split_records
+from segkit.data.stratify import stratify
+from segkit.errors import UsageError
+from segkit.structures import Record
+
+NOTHING: dict[str, frozenset[int]] = {}
+
+
+def records(count: int, split: str | None = None, prefix: str = "") -> list[Record]:
+    return [Record(f"{prefix}{i:03}", Path(f"{prefix}{i:03}.png"), split=split) for i in range(count)]
+
+
+def sizes(found: tuple[Record, ...]) -> tuple[int, int, int]:
+    counts = Counter(record.split for record in found)
+    return counts["train"], counts["val"], counts["test"]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(3, (1, 1, 1)), (20, (14, 3, 3)), (100, (70, 15, 15)), (1000, (700, 150, 150))])
+def test_cut_of_70_15_15(count: int, expected: tuple[int, int, int]) -> None:
+    split = split_records(records(count), NOTHING, DataConfig())
+    assert sizes(split.records) == expected
+    assert split.origin == "70/15/15 cut by content (seed 0)"
+
+
+def test_every_part_gets_an_image_from_three_on() -> None:
+    for count in range(3, 40):
+        assert min(sizes(split_records(records(count), NOTHING, DataConfig()).records)) >= 1
+
+
+def test_cut_depends_on_content_only() -> None:
+    found = records(50)
+    shuffled = found.copy()
+    random.Random(1).shuffle(shuffled)
+    first = {record.id: record.split for record in split_records(found, NOTHING, DataConfig()).records}
+    again = {record.id: record.split for record in split_records(shuffled, NOTHING, DataConfig()).records}
+    other = {record.id: record.split for record in split_records(found, NOTHING, DataConfig(seed=1)).records}
+    assert first == again
+    assert first != other
+
+
+def test_cut_hardly_changes_when_images_are_added() -> None:
+    before = {record.id: record.split for record in split_records(records(200), NOTHING, DataConfig()).records}
+    after = {record.id: record.split for record in split_records(records(204), NOTHING, DataConfig()).records}
+    assert sum(before[id_] != after[id_] for id_ in before) <= 12
+
+
+def test_each_part_has_its_share_of_every_class() -> None:
+    draw = random.Random(0)
+    found = records(600)
+    presence = {record.id: frozenset(c for c in range(6) if draw.random() < 0.5 / (c + 1)) for record in found}
+    split = split_records(found, presence, DataConfig())
+    for class_ in range(6):
+        counts = Counter(record.split for record in split.records if class_ in presence[record.id])
+        total = sum(counts.values())
+        for part, share in {"train": 0.70, "val": 0.15, "test": 0.15}.items():
+            assert counts[part] == pytest.approx(share * total, abs=max(2.0, 0.03 * total))
+
+
+def test_three_images_of_a_rare_class_reach_all_parts() -> None:
+    found = records(40)
+    presence = {record.id: frozenset([0, 1]) if record.id in {"003", "017", "031"} else frozenset([0]) for record in found}
+    split = split_records(found, presence, DataConfig())
+    assert {record.split for record in split.records if 1 in presence[record.id]} >= {"train"}
+    assert len({record.split for record in split.records if 1 in presence[record.id]}) >= 2
+
+
+def test_groups_stay_whole_and_large_ones_train() -> None:
+    # The sizes of CamVid's four sequences: 490/105/105 images are wanted.
+    units = {"0001TP": 124, "0006R0": 101, "0016E5": 305, "Seq05VD": 171}
+    found = [Record(f"{name}_{i:05}", Path("x.png")) for name, size in units.items() for i in range(size)]
+    split = split_records(group_records(found, r"^([^_]+)_"), NOTHING, DataConfig())
+    parts: defaultdict[str | None, set[str | None]] = defaultdict(set)
+    for record in split.records:
+        parts[record.group].add(record.split)
+    assert parts == {"0016E5": {"train"}, "Seq05VD": {"train"}, "0001TP": {"val"}, "0006R0": {"test"}}
+    assert split.origin == "70/15/15 cut by content (seed 0, groups whole)"
+
+
+def test_stratify_gives_every_part_a_unit() -> None:
+    units = {"huge": [frozenset([0])] * 97, "b": [frozenset([0])], "c": [frozenset([0, 1])]}
+    assert sorted(stratify(units, {"train": 0.7, "val": 0.15, "test": 0.15}, seed=0).values()) == ["test", "train", "val"]
+
+
+def test_own_parts_are_kept() -> None:
+    found = [*records(6, "train", "a"), *records(2, "val", "b"), *records(2, "test", "c")]
+    split = split_records(found, NOTHING, DataConfig())
+    assert split.records == tuple(found)
+    assert split.origin == "the data's own parts"
+
+
+@pytest.mark.parametrize(("own", "lacking"), [("test", "val"), ("val", "test")])
+def test_the_lacking_part_is_cut_from_train(own: str, lacking: str) -> None:
+    found = [*records(24, "train", "a"), *records(21, own, "b")]
+    split = split_records(found, NOTHING, DataConfig())
+    counts = Counter(record.split for record in split.records)
+    assert counts == {"train": 20, own: 21, lacking: 4}
+    assert all(record.split == own for record in split.records if record.id.startswith("b"))
+    assert f"{lacking} cut by content (seed 0) from train" in split.origin
+
+
+def test_shares_replace_the_data_sets_own_parts() -> None:
+    found = [*records(10, "train", "a"), *records(10, "test", "b")]
+    split = split_records(found, NOTHING, DataConfig(split=(80, 10, 10)))
+    assert sizes(split.records) == (16, 2, 2)
+
+
+def test_no_test_part_where_none_is_wanted() -> None:
+    split = split_records(records(10), NOTHING, DataConfig(split=(80, 20, 0)))
+    assert sizes(split.records) == (8, 2, 0)
+
+
+@pytest.mark.parametrize("shares", [(0.0, 50.0, 50.0), (100.0, 0.0, 0.0), (90.0, 20.0, -10.0)])
+def test_wrong_shares_are_refused(shares: tuple[float, float, float]) -> None:
+    with pytest.raises(UsageError, match=r"--split .*for example 70/15/15"):
+        split_records(records(10), NOTHING, DataConfig(split=shares))
+
+
+def test_shares_are_read_from_text() -> None:
+    assert DataConfig.parse({"split": "70/15/15"}).split == (70, 15, 15)
+    assert DataConfig.parse({"split": "parts.csv"}).split == Path("parts.csv")
+
+
+def test_two_images_cannot_be_cut() -> None:
+    split = split_records(records(2), NOTHING, DataConfig())
+    (found,) = split.findings
+    assert (found.code, found.severity) == ("too-few-images", Severity.ERROR)
+    assert "2 images cannot be cut into train, val, test" in found.message
+    assert {record.split for record in split.records} == {None}
+
+
+def test_two_groups_cannot_be_cut() -> None:
+    split = split_records(group_records(records(20), "^00?(.)"), NOTHING, DataConfig(split=(1, 1, 1)))
+    assert not split.findings
+    split = split_records(group_records(records(20), "^0(.)"), NOTHING, DataConfig())
+    assert "2 groups cannot be cut" in split.findings[0].message
+
+
+def test_split_file_of_csv_and_of_a_saved_split(tmp_path: Path) -> None:
+    found = records(4)
+    table = tmp_path / "split.csv"
+    table.write_text("id,split\n000,train\n001,Val\n002.png,test\n")
+    split = split_records(found, NOTHING, DataConfig(split=table))
+    assert [record.split for record in split.records] == ["train", "val", "test", None]
+    assert split.origin == "from split.csv"
+    (left_out,) = split.findings
+    assert (left_out.code, left_out.files) == ("unassigned-image", ("003",))
+    saved = tmp_path / "splits.json"
+    saved.write_text(json.dumps(split.to_dict()))
+    assert split_records(found, NOTHING, DataConfig(split=saved)).records == split.records
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,split\n000,train\n00l,val\n", r"lists 1 ids that the data does not have, for example '00l'. Did you mean '00"),
+        ("id,split\n000,training\n", r"unknown part 'training'; allowed: train, val, test"),
+        ("id,split\n000,train\n000,val\n", r"1 ids are listed twice, for example '000'"),
+        ("name,part\n000,train\n", r"split.csv lacks the column id, split; it has name, part"),
+        ("id,split\n000\n", r"split.csv, line 2: 1 cells, the header has 2"),
+    ],
+)
+def test_wrong_split_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=message):
+        split_records(records(3), NOTHING, DataConfig(split=path))
+
+
+def test_a_missing_split_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read the table .*none.csv: No such file"):
+        read_split_file(tmp_path / "none.csv")
+    with pytest.raises(UsageError, match="cannot read the split file .*none.json: No such file"):
+        read_split_file(tmp_path / "none.json")
+    (tmp_path / "list.json").write_text("[1, 2]")
+    with pytest.raises(UsageError, match="needs a list of ids for each of train, val and test"):
+        read_split_file(tmp_path / "list.json")
+
+
+@pytest.mark.parametrize(
+    ("group_by", "message"),
+    [
+        ("[", "is no regular expression"),
+        ("^0", "no part in parentheses"),
+        ("^(1)", r"finds nothing in 3 of 3 ids, for example '000'"),
+        ("group", "no table with a filled column 'group'"),
+    ],
+)
+def test_wrong_group_by_is_refused(group_by: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        group_records(records(3), group_by)
+
+
+def test_group_column_of_a_table() -> None:
+    found = [Record("a", Path("a.png"), group="p1")]
+    assert group_records(found, "group") == tuple(found) == group_records(found, None)

@@ -1,0 +1,147 @@
+"""The pipeline computes what is written on paper, and refuses what it cannot use."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from segkit.errors import ConfigError, UsageError
+from segkit.pipeline import Pipeline, convert_channels, resize, softmax
+
+
+def pipeline(channels: int = 3, **settings: Any) -> Pipeline:
+    return Pipeline(channels=channels, mean=(0.5, 0.25, 0.0)[:channels], std=(0.5, 0.25, 1.0)[:channels], **settings)
+
+
+def test_prepare_by_hand() -> None:
+    image = np.array([[[0, 255, 51], [255, 0, 102]]], np.uint8)
+    expected = [[[-1.0, 1.0]], [[3.0, -1.0]], [[0.2, 0.4]]]
+    prepared = pipeline().prepare(image)
+    assert prepared.dtype == np.float32
+    assert prepared.flags.c_contiguous
+    np.testing.assert_allclose(prepared, expected, atol=1e-6)
+
+
+def test_prepare_is_what_training_does_bit_for_bit() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+    steps = pipeline()
+    assert np.array_equal(steps.prepare(image), steps.normalize(steps.to_unit(image)))
+
+
+def test_prepare_equals_torchvision_style_arithmetic() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(image).permute(2, 0, 1) / 255
+    mean, std = torch.tensor([0.5, 0.25, 0.0]), torch.tensor([0.5, 0.25, 1.0])
+    expected = (tensor - mean[:, None, None]) / std[:, None, None]
+    np.testing.assert_allclose(pipeline().prepare(image), expected.numpy(), atol=1e-6)
+
+
+def test_16_bit_ramp_keeps_its_levels() -> None:
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    unit = pipeline(1, high=65535.0).to_unit(ramp)
+    assert unit.shape == (256, 256, 1)
+    assert np.unique(unit).size == 65536
+    assert (unit.min(), unit.max()) == (0.0, 1.0)
+
+
+def test_values_beyond_the_range_are_not_clipped() -> None:
+    assert pipeline(1, low=10.0, high=20.0).to_unit(np.array([[0.0, 30.0]], np.float32)).ravel().tolist() == [-1.0, 2.0]
+
+
+def test_read_only_image_is_left_alone() -> None:
+    image = np.full((4, 4), 7.0, np.float32)
+    image.flags.writeable = False
+    pipeline(1).prepare(image)
+    assert (image == 7).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 16])
+@pytest.mark.parametrize("size", [(13, 17), (90, 80)])
+def test_resize_takes_any_number_of_channels(channels: int, size: tuple[int, int]) -> None:
+    image = np.random.default_rng(2).random((40, 50, channels)).astype(np.float32)
+    rule = cv2.INTER_AREA if size == (13, 17) else cv2.INTER_LINEAR
+    resized = resize(image, size)
+    assert resized.shape == (*size, channels)
+    np.testing.assert_allclose(resized[..., -1], cv2.resize(image[..., -1], size[::-1], interpolation=rule))
+
+
+def test_shrinking_averages() -> None:
+    image = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
+    assert resize(image, (2, 2)).ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_size_is_applied_by_to_unit() -> None:
+    assert pipeline(3, size=(8, 12)).prepare(np.zeros((50, 40, 3), np.uint8)).shape == (3, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("convert", "image", "expected"),
+    [
+        ("rgb", [[[7]]], [[[7, 7, 7]]]),
+        ("gray", [[[255, 0, 0]]], [[[76]]]),  # 0.299 * 255 = 76.2
+        ("gray", [[[10, 200, 90]]], [[[131]]]),  # 2.99 + 117.4 + 10.26 = 130.65
+        ("gray", [[[9]]], [[[9]]]),
+        (None, [[[1, 2, 3, 4]]], [[[1, 2, 3, 4]]]),
+    ],
+)
+def test_channel_conversion_by_hand(
+    convert: Literal["gray", "rgb"] | None, image: list[Any], expected: list[Any]
+) -> None:
+    converted = convert_channels(np.array(image, np.uint8), convert)
+    assert converted.dtype == np.uint8
+    assert converted.tolist() == expected
+
+
+def test_gray_equals_opencv() -> None:
+    image = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    difference = convert_channels(image, "gray")[..., 0].astype(int) - cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    assert np.abs(difference).max() <= 1
+
+
+def test_wrong_number_of_channels() -> None:
+    with pytest.raises(UsageError, match="the image has 4 channels, the model takes 3; convert it, or train with"):
+        pipeline().prepare(np.zeros((5, 5, 4), np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 5, 5, 3), (0, 5, 3)])
+def test_array_that_is_no_image(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"is no image; expected \(H, W\) or \(H, W, channels\)"):
+        pipeline().prepare(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers(value: float) -> None:
+    with pytest.raises(UsageError, match="holds values that are no finite numbers"):
+        pipeline(1).prepare(np.array([[1.0, value]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"channels": 2, "mean": (0.5,), "std": (0.5, 0.5)}, "mean and std need 2 values, one per channel"),
+        ({"channels": 1, "mean": (0.5,), "std": (0.0,)}, "every std above 0"),
+        ({"channels": 1, "mean": (0.5,), "std": (1.0,), "low": 5.0, "high": 5.0}, "high must be above low"),
+        ({"channels": 1, "mean": (0.5,), "std": (1.0,), "tyle": 64}, "Did you mean 'tile'"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Pipeline.parse(settings)
+
+
+def test_plain_values_read_back() -> None:
+    steps = pipeline(3, convert="rgb", low=-3.5, size=(32, 32), precision="bf16")
+    assert Pipeline.parse(steps.model_dump(mode="json")) == steps
+
+
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_softmax_equals_torch(scale: float) -> None:
+    logits: NDArray[np.float32] = (np.random.default_rng(4).normal(size=(5, 6, 7)) * scale).astype(np.float32)
+    before = logits.copy()
+    np.testing.assert_allclose(softmax(logits, axis=0), torch.from_numpy(logits).softmax(0).numpy(), atol=1e-6)
+    assert np.array_equal(logits, before)
