@@ -20,7 +20,8 @@ demo: $(VENV)/installed
 	$(BIN)/segkit predict $$run sample/images -o $$run/predictions --overlay; \
 	echo; \
 	echo "Report    $$run/report.html"; \
-	echo "Masks     $$run/predictions   (the overlays lie beside them)"; \
+	echo "Masks     $$run/predictions/masks"; \
+	echo "Overlays  $$run/predictions/overlays"; \
 	echo; \
 	echo "Go on with"; \
 	echo "  $(BIN)/segkit predict $$run YOUR_IMAGES -o predictions --overlay"; \

@@ -31,7 +31,9 @@ def arguments(description: str | None, minutes: float, seeds: int) -> argparse.N
     return parser.parse_args()
 
 
-def compare(name: str, options: argparse.Namespace, settings: dict[str, Any], score: Score, title: str) -> None:
+def compare(
+    name: str, options: argparse.Namespace, settings: dict[str, Any], score: Score, title: str, vertical_flips: bool
+) -> None:
     """Train both on the data set `name` once per seed, segkit first each time, and print one row per seed.
 
     Args:
@@ -40,6 +42,7 @@ def compare(name: str, options: argparse.Namespace, settings: dict[str, Any], sc
         settings: how the data set is read, by the names of `DataConfig`.
         score: what is compared.
         title: of the column with the scores.
+        vertical_flips: whether the recipe flips upside down; segkit decides that by itself.
     """
     data = find(name, options.data)
     dataset = open_dataset(data, DataConfig.parse(settings))
@@ -49,14 +52,15 @@ def compare(name: str, options: argparse.Namespace, settings: dict[str, Any], sc
     for seed in range(options.seeds):
         run = segkit.train(data, budget=f"{60 * options.minutes:g}s", seed=seed, **settings)
         ours.append(score(segkit.evaluate(run.folder, data, split="test", quiet=True).confusion))
-        predictor = train_smp(dataset, options.minutes, seed)
+        predictor = train_smp(dataset, options.minutes, seed, vertical_flips)
         recipe.append(score(evaluate(predictor, dataset.split("test"), dataset.classes, quick=True).confusion))
         print(f"seed {seed}: segkit {ours[-1]:.4f}, smp recipe {recipe[-1]:.4f}", flush=True)
-    print(
-        f"\n| {options.minutes:g} minutes each, {title} | "
-        + " | ".join(f"seed {s}" for s in range(options.seeds))
-        + " | mean |"
-    )
+    seeds = [f"seed {seed}" for seed in range(options.seeds)]
+    print("\n" + _row(f"{options.minutes:g} minutes each, {title}", [*seeds, "mean"]))
     print("| --- |" + " --- |" * (options.seeds + 1))
-    for label, values in (("segkit, defaults", ours), ("smp recipe, U-Net/ResNet-34", recipe)):
-        print(f"| {label} | " + " | ".join(f"{value:.4f}" for value in values) + f" | {mean(values):.4f} |")
+    print(_row("segkit, defaults", [f"{value:.4f}" for value in (*ours, mean(ours))]))
+    print(_row("smp recipe, U-Net/ResNet-34", [f"{value:.4f}" for value in (*recipe, mean(recipe))]))
+
+
+def _row(label: str, cells: list[str]) -> str:
+    return f"| {label} | {' | '.join(cells)} |"

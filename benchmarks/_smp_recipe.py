@@ -94,7 +94,9 @@ class _Crops(Dataset[tuple[Tensor, Tensor]]):
 
 
 def train_smp(dataset: OpenDataset, minutes: float, seed: int, vertical_flips: bool) -> SmpPredictor:
-    """Train for the given minutes, reading and validation included, and return the best network by validation Dice.
+    """Train for the given minutes and return the best network by validation Dice.
+
+    Reading and validation count, but for the validation after the last step.
 
     Args:
         dataset: with training and validation parts.

@@ -5,6 +5,8 @@ Slices 20 to 23 choose the checkpoint. `python -m benchmarks.membrane --minutes 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,11 @@ from benchmarks._side_by_side import arguments, compare
 from segkit.metrics import RegionScores
 
 MEMBRANE, INTERIOR = 0, 1
+SETTINGS = {
+    "classes": ("membrane", "interior"),
+    "background": INTERIOR,
+    "split": Path(__file__).with_name("isbi2012_em_split.csv"),
+}
 
 
 def membrane_dice(confusion: NDArray[np.int64]) -> float:
@@ -19,10 +26,5 @@ def membrane_dice(confusion: NDArray[np.int64]) -> float:
 
 
 if __name__ == "__main__":
-    compare(
-        "isbi2012_em",
-        arguments(__doc__, minutes=6, seeds=3),
-        {"classes": ("membrane", "interior"), "background": INTERIOR},
-        membrane_dice,
-        "membrane Dice on 6 slices",
-    )
+    options = arguments(__doc__, minutes=6, seeds=3)
+    compare("isbi2012_em", options, SETTINGS, membrane_dice, "membrane Dice on 6 slices", vertical_flips=True)

@@ -16,9 +16,9 @@ class DatasetAbsentError(Exception):
 
 
 def dataset(name: str) -> Path:
-    """The folder of the data set `name`, unpacked from `$SEGKIT_DATASETS/NAME.tar` where it is not a folder there already.
+    """The folder of the data set `name`: `$SEGKIT_DATASETS/NAME`, else unpacked from `$SEGKIT_DATASETS/NAME.tar`.
 
-    Safe for several processes at once: each unpacks into a folder of its own, and the first to finish gives it its name.
+    Safe for several processes at once: each unpacks into a folder of its own, the first to finish gives it its name.
 
     Raises:
         DatasetAbsentError: the variable is not set, or its folder holds neither `NAME` nor `NAME.tar`.

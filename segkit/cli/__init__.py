@@ -75,7 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail("out of memory; use a smaller --batch-size or --crop, or smaller images", NOT_COMPLETED, debug)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        code = _fail(f"this should not happen ({reason}); please report it with what --debug shows", NOT_COMPLETED, debug)
+        code = _fail(
+            f"this should not happen ({reason}); please report it with what --debug shows", NOT_COMPLETED, debug
+        )
     sys.exit(code if isinstance(code, int) else 0)
 
 

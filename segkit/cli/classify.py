@@ -30,7 +30,7 @@ def classify(
     rows: list[dict[str, Any]] = []
     for file in files:
         try:
-            best = predictor.predict(file).top(top)
+            best = predictor.classify(file).top(top)
             rows.append({"image": str(file), "classes": [{"name": name, "probability": share} for name, share in best]})
         except SegkitError as error:
             rows.append({"image": str(file), "error": str(error)})

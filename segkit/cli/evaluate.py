@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,7 +15,8 @@ def evaluate(
     model: options.Model,
     data: options.Data,
     split: Annotated[
-        str | None, typer.Option(help="train, val, test or all; by default the test part, for unknown data everything.")
+        Literal["train", "val", "test", "all"] | None,
+        typer.Option(help="By default the test part, of unknown data everything."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for scores per image and overlays.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,7 +19,8 @@ Data = Annotated[
 Model = Annotated[str, typer.Argument(help="Model file, run folder, or a name from weights/.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Precision = Annotated[
-    str | None, typer.Option(help="fp32 or bf16; by default the model's own where the machine has it.")
+    Literal["fp32", "bf16"] | None,
+    typer.Option(help="fp32 or bf16; by default the model's own where the machine has it."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else there.")]
@@ -81,11 +82,12 @@ def parse_classes(text: str) -> Path | tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def parse_map(items: list[str]) -> dict[int, int]:
-    """`["128=1", "200=2,255=0"]` to `{128: 1, 200: 2, 255: 0}`."""
+def parse_map(items: list[str]) -> dict[int | str, int]:
+    """`["128=1", "200=2,other=0"]` to `{128: 1, 200: 2, "other": 0}`."""
     pairs = [pair for item in items for pair in item.split(",")]
     try:
-        return {int(value): int(index) for value, index in (pair.split("=") for pair in pairs)}
+        parts = [pair.split("=") for pair in pairs]
+        return {value if value == "other" else int(value): int(index) for value, index in parts}
     except ValueError:
         given = ",".join(pairs)
         raise UsageError(f"--map {given}: expected mask value = class id, for example --map 128=1,255=2") from None
@@ -137,10 +139,10 @@ def _typed(text: str) -> bool | int | float | str:
     return text
 
 
-def parse_class_weights(text: str) -> str | tuple[float, ...]:
+def parse_class_weights(text: str) -> Literal["balanced"] | tuple[float, ...]:
     """`"balanced"`, or one number per class: `"1,5,2"`."""
     if text == "balanced":
-        return text
+        return "balanced"
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

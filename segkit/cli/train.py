@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ def train(
     data: Annotated[
         Path | None, typer.Argument(help="Folder of images and masks, a table, or class folders.", show_default=False)
     ] = None,
-    task: Annotated[str | None, typer.Option(help="segment or classify; by default from the data.")] = None,
+    task: Annotated[Literal["segment", "classify"] | None, typer.Option(help="By default from the data.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/DATA-NETWORK-N.")
     ] = None,
@@ -25,7 +25,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in -o from its last checkpoint.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
-    device: options.Device = "auto",
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     quiet: options.Quiet = False,
     backbone: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
     decoder: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
@@ -51,7 +51,8 @@ def train(
         int | None, typer.Option(help="Side of the square crop in pixels.", rich_help_panel=TRAINING)
     ] = None,
     augment: Annotated[
-        str | None, typer.Option(help="none, light, standard or strong.", rich_help_panel=TRAINING)
+        Literal["none", "light", "standard", "strong"] | None,
+        typer.Option(help="How far images are changed.", rich_help_panel=TRAINING),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(rich_help_panel=TRAINING)] = None,
     loss: Annotated[str | None, typer.Option(help="ce_dice, ce, dice or focal.", rich_help_panel=TRAINING)] = None,
@@ -61,7 +62,10 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Stop after this many validations without gain.", rich_help_panel=TRAINING)
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=TRAINING)] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None,
+        typer.Option(help="auto: bf16 where it is fast.", rich_help_panel=TRAINING),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that load data.", rich_help_panel=TRAINING)] = None,
     format_name: options.Format = None,
     classes: options.Classes = None,

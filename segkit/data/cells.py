@@ -21,6 +21,10 @@ ROUND, SPINDLE = 1, 2
 _LEAST_VISIBLE = 0.8
 _LEAST_AREA = 60
 _ATTEMPTS = 150
+_REACH = 60
+"""Pixels from a cell's centre within which all of it lies, its halo included."""
+
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Cell:
-    """How far each pixel lies inside the outline (in pixels, negative outside), and what the inside looks like."""
+    """The window around a cell: how far each pixel lies inside the outline (negative: outside), and its inside's look."""
 
     kind: int
+    window: Window
     depth: Field
     inside: Field
 
@@ -70,6 +75,9 @@ class _Noise:
     def draw(cls, generator: np.random.Generator, size: int) -> _Noise:
         return cls(*(_noise(size, width, generator) for width in (1.2, 3, 8, 45)))
 
+    def within(self, window: Window) -> _Noise:
+        return _Noise(self.grain[window], self.mottle[window], self.wave[window], self.cloud[window])
+
 
 def draw_scene(generator: np.random.Generator, size: int = 256) -> Scene:
     """A square picture with up to 22 cells, one kind three times as common as the other, many of them touching."""
@@ -83,10 +91,10 @@ def draw_scene(generator: np.random.Generator, size: int = 256) -> Scene:
             break
         kind = ROUND + SPINDLE - common if len(cells) % 4 == 3 else common
         cell = _cell(kind, _place(instances, generator), noise, generator)
-        free = (cell.depth > 0) & (instances == 0)
+        free = (cell.depth > 0) & (instances[cell.window] == 0)
         if free.sum() >= max(_LEAST_VISIBLE * (cell.depth > 0).sum(), _LEAST_AREA):
             cells.append(cell)
-            instances[free] = len(cells)
+            instances[cell.window][free] = len(cells)
     return Scene(_photograph(cells, noise, generator), instances, tuple(cell.kind for cell in cells))
 
 
@@ -103,14 +111,15 @@ def _place(instances: NDArray[np.uint16], generator: np.random.Generator) -> tup
 
 def _cell(kind: int, center: tuple[float, float], noise: _Noise, generator: np.random.Generator) -> _Cell:
     """A cell of random size and direction; its outline is the zero line of a function that falls outwards."""
+    rows, columns = (slice(max(int(middle) - _REACH, 0), int(middle) + _REACH) for middle in center)
     y, x = _grid(len(noise.grain))
-    dy, dx = y - np.float32(center[0]), x - np.float32(center[1])
+    dy, dx = y[rows] - np.float32(center[0]), x[:, columns] - np.float32(center[1])
     angle = generator.uniform(0, 2 * math.pi)
     sine, cosine = np.float32(math.sin(angle)), np.float32(math.cos(angle))
     draw = _round if kind == ROUND else _spindle
-    height, inside = draw(dx * cosine + dy * sine, dy * cosine - dx * sine, noise, generator)
+    height, inside = draw(dx * cosine + dy * sine, dy * cosine - dx * sine, noise.within((rows, columns)), generator)
     slope = np.hypot(*np.gradient(height))
-    return _Cell(kind, height / np.maximum(slope, np.float32(1e-3)), inside)
+    return _Cell(kind, (rows, columns), height / np.maximum(slope, np.float32(1e-3)), inside)
 
 
 def _round(along: Field, across: Field, noise: _Noise, generator: np.random.Generator) -> tuple[Field, Field]:
@@ -142,8 +151,8 @@ def _photograph(cells: list[_Cell], noise: _Noise, generator: np.random.Generato
         body, tone = _inside(cell.depth), np.float32(generator.normal(0, 0.05))
         outline = np.exp(-(((cell.depth - 0.8) / 1.2) ** 2))
         halo = np.exp(-(((cell.depth + 2.2) / 1.8) ** 2))
-        picture = picture * (1 - body) + (0.35 + tone + cell.inside + 0.3 * picture) * body
-        picture = picture + 0.16 * halo - 0.2 * outline
+        behind = picture[cell.window]
+        picture[cell.window] = behind + (0.35 + tone + cell.inside - 0.7 * behind) * body + 0.16 * halo - 0.2 * outline
     y, x = (2 * axis / len(picture) - 1 for axis in _grid(len(picture)))
     tilt = generator.uniform(-0.16, 0.16, 2).astype(np.float32)
     light = 1 + tilt[0] * x + tilt[1] * y - 0.12 * (x**2 + y**2) + 0.06 * noise.cloud

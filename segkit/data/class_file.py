@@ -46,9 +46,9 @@ class ClassFile:
 def read_class_file(path: Path) -> ClassFile:
     """Read a class file.
 
-    `*.csv` has the columns `name`, and if wanted `id` (else the order counts), `r,g,b`, and `void` or `ignore` (1 for classes
-    that are not counted); `*.txt` has one name per line, or `r g b name` as SegNet's label_colors.txt. Classes called void,
-    ignore or unlabelled are not counted either.
+    A table (`*.csv`) has the column `name`, and if wanted `id` (else the order counts), `r`, `g`, `b`, and `void` or
+    `ignore` (1 for classes that are not counted). A text file has one name per line, or `r g b name` like SegNet's
+    label_colors.txt. Classes called void, ignore or unlabelled are not counted either.
 
     Raises:
         UsageError: a missing or misshaped file, or a name or id that occurs twice.

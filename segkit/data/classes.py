@@ -7,12 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.data.class_file import ClassFile, read_class_file
+from segkit.data.class_findings import (
+    instance_ids,
+    list_classes,
+    unknown_class_files,
+    unknown_colors,
+    unknown_ids,
+)
 from segkit.data.config import DataConfig
 from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding
 from segkit.data.instance_ids import number_objects
 from segkit.data.mask_values import are_colors, files_by_gray_value, files_by_value, gray_to_color, pack
-from segkit.data.rules import finding
 from segkit.errors import UsageError
 from segkit.structures import IGNORE_INDEX, ClassMap
 
@@ -20,10 +26,6 @@ __all__ = ["ClassDecision", "ClassFile", "declared_classes", "read_class_file", 
 
 IGNORED_VALUE = 255
 """Stored value that is not counted where nothing says otherwise."""
-
-_LISTED = 12
-_SMOOTHED = 32
-"""So many unknown values come from smoothing or JPEG, not from classes."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,13 @@ def resolve_class_map(
     declared = declared_classes(config, class_file)
     masks = {name: facts for name, facts in mask_facts.items() if facts.error is None}
     if any(facts.kind == "per-class" for facts in masks.values()):
-        return _resolve_class_files(config, declared, masks)
-    if are_colors(masks, declared.colors if declared else ()):
-        return _resolve_colors(config, declared, masks)
-    return _resolve_ids(config, declared, masks)
+        decision = _resolve_class_files(config, declared, masks)
+    elif are_colors(masks, declared.colors if declared else ()):
+        decision = _resolve_colors(config, declared, masks)
+    else:
+        decision = _resolve_ids(config, declared, masks)
+    source = (f"classes from {Path(declared.source).name}",) if declared else ()
+    return replace(decision, notes=(*source, *decision.notes))
 
 
 def declared_classes(config: DataConfig, class_file: ClassFile | None) -> ClassFile | None:
@@ -73,45 +78,36 @@ def _resolve_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[
     mapped, notes = _mapped(config, declared, files.keys())
     ignored = _ignored(config, declared, mapped)
     targets = {value: mapped.get(value, value) for value in files if value not in ignored}
-    unsure = not mapped if declared is None else not set(targets.values()) <= set(declared.ids)
-    if unsure and number_objects(masks):
+    undecided = targets.keys() - mapped.keys() - set(declared.ids if declared else (0,))
+    if undecided and number_objects(masks):
         classes = _without(declared, ignored) if declared else _background_only()
-        findings = [_instance_finding(masks)]
+        findings = [instance_ids(masks)]
     else:
         classes = _without(declared, ignored) if declared else _inferred(config, {*targets.values(), *mapped.values()})
-        findings = _unknown_ids(targets, classes, declared, files)
-    _require_targets(config, declared, classes)
+        findings = unknown_ids(targets, classes, files, len(masks), is_declared=declared is not None)
+    if declared:
+        _require_targets(config, classes)
     values = {id_: id_ for id_ in classes.ids} | {value: id_ for value, id_ in mapped.items() if id_ in classes.ids}
+    notes += _ignored_note(declared, ignored & files.keys())
     if any(facts.kind == "rgb" for facts in masks.values()):
         notes.append("masks are gray stored as colour: the gray values are the ids")
         values |= {gray_to_color(value): id_ for value, id_ in values.items()}
         ignored |= {gray_to_color(value) for value in ignored}
-    seen = {value for value in ignored if value in files}
-    return _decision(config, declared, classes, values, ignored, [*notes, *_ignored_note(declared, seen)], findings)
+    return ClassDecision(_class_map(config, classes, values, ignored), tuple(notes), tuple(findings))
 
 
 def _resolve_colors(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> ClassDecision:
     """Masks of colours, whose meaning only a class file can tell."""
     files = files_by_value(masks)
-    ignored = set(config.ignore)
-    classes, values = _background_only(), {value: id_ for value, id_ in config.map.items() if value != "other"}
+    classes, values, ignored, notes = _background_only(), {}, set(config.ignore), []
     if declared and declared.colors:
-        of_color = {pack(color): id_ for id_, color in zip(declared.ids, declared.colors, strict=True)}
-        ignored |= {value for value, id_ in of_color.items() if id_ in declared.ignored}
+        by_color = {pack(color): id_ for id_, color in zip(declared.ids, declared.colors, strict=True)}
         classes = _without(declared, set(declared.ignored))
-        values = {value: id_ for value, id_ in of_color.items() if value not in ignored} | values
-    unknown = sorted(files.keys() - values.keys() - ignored)
-    findings = [_unknown_colors(unknown, files, declared)] if unknown else []
-    values = {value: id_ for value, id_ in values.items() if id_ in classes.ids}
-    return _decision(
-        config,
-        declared,
-        classes,
-        values,
-        ignored,
-        _ignored_note(declared, set(declared.ignored) if declared else set()),
-        findings,
-    )
+        values = {value: id_ for value, id_ in by_color.items() if id_ in classes.ids and value not in ignored}
+        ignored |= {value for value, id_ in by_color.items() if id_ in declared.ignored}
+        notes = _ignored_note(declared, set(declared.ignored))
+    findings = unknown_colors(files.keys() - values.keys() - ignored, files, len(masks), declared)
+    return ClassDecision(_class_map(config, classes, values, ignored), tuple(notes), tuple(findings))
 
 
 def _resolve_class_files(
@@ -121,34 +117,16 @@ def _resolve_class_files(
     found = sorted({name for facts in masks.values() for name in facts.classes})
     classes = _without(declared, set(declared.ignored)) if declared else ClassFile.from_names(found, "the mask files")
     if classes.background is None and config.background is None:
-        classes = ClassFile.from_names(("background", *classes.names), classes.source)
-    unknown = [name for name in found if name not in classes.names]
-    files = [name for name, facts in masks.items() if not facts.classes.keys() <= set(classes.names)]
-    message = f"mask files of {', '.join(unknown)}, which {classes.source} does not name as a class that counts; add them there"
-    findings = [finding("unknown-id", message, files)] if unknown else []
-    return _decision(config, declared, classes, {id_: id_ for id_ in classes.ids}, set(), [], findings)
+        names, colors = ("background", *classes.names), ((0, 0, 0), *classes.colors) if classes.colors else ()
+        classes = replace(ClassFile.from_names(names, classes.source), colors=colors)
+    values = {id_: id_ for id_ in classes.ids}
+    return ClassDecision(_class_map(config, classes, values, set()), (), tuple(unknown_class_files(classes, masks)))
 
 
-def _decision(
-    config: DataConfig,
-    declared: ClassFile | None,
-    classes: ClassFile,
-    values: Mapping[int, int],
-    ignored: Iterable[int],
-    notes: Iterable[str],
-    findings: Iterable[Finding],
-) -> ClassDecision:
-    """Put the class map together from ids per stored value."""
-    indices = {value: classes.ids.index(id_) for value, id_ in values.items()}
-    source = [f"classes from {Path(declared.source).name}"] if declared else []
-    class_map = ClassMap(
-        names=classes.names,
-        colors=classes.colors,
-        ids=classes.ids,
-        values=indices | dict.fromkeys(ignored, IGNORE_INDEX),
-        background=_background(config, classes),
-    )
-    return ClassDecision(class_map, (*source, *notes), tuple(findings))
+def _class_map(config: DataConfig, classes: ClassFile, values: Mapping[int, int], ignored: set[int]) -> ClassMap:
+    """The class map of these classes, from the id of each stored value."""
+    indices = {value: classes.ids.index(id_) for value, id_ in values.items()} | dict.fromkeys(ignored, IGNORE_INDEX)
+    return ClassMap(classes.names, classes.colors, classes.ids, indices, _background(config, classes))
 
 
 def _mapped(config: DataConfig, declared: ClassFile | None, present: Iterable[int]) -> tuple[dict[int, int], list[str]]:
@@ -202,86 +180,18 @@ def _background(config: DataConfig, classes: ClassFile) -> int | None:
     if wanted in classes.ids:
         return classes.ids.index(int(wanted))
     if config.background not in (None, "none"):
-        raise UsageError(
-            f"--background {config.background}: there is no such class; allowed: {_listed(classes)}, or none"
-        )
+        allowed = list_classes(classes)
+        raise UsageError(f"--background {config.background}: there is no such class; allowed: {allowed}, or none")
     return None
 
 
-def _require_targets(config: DataConfig, declared: ClassFile | None, classes: ClassFile) -> None:
-    wrong = [f"{value}={id_}" for value, id_ in config.map.items() if declared and id_ not in classes.ids]
+def _require_targets(config: DataConfig, classes: ClassFile) -> None:
+    wrong = [f"{value}={id_}" for value, id_ in config.map.items() if id_ not in classes.ids]
     if wrong:
-        raise UsageError(f"--map {','.join(wrong)}: there is no such class; allowed: {_listed(classes)}")
-
-
-def _unknown_ids(
-    targets: Mapping[int, int], classes: ClassFile, declared: ClassFile | None, files: Mapping[int, list[str]]
-) -> list[Finding]:
-    """A finding about the values that are no class."""
-    unknown = sorted(value for value, id_ in targets.items() if id_ not in classes.ids)
-    if not unknown:
-        return []
-    concerned = _files(unknown, files)
-    values = f"{_some(unknown)} in {len(concerned)} masks"
-    if len(unknown) > _SMOOTHED:
-        message = f"{len(unknown)} different values ({values}), as smoothing or JPEG leaves them; export the masks anew as PNG, without smoothing"
-    elif declared:
-        ids = ",".join(map(str, unknown[:_LISTED]))
-        message = (
-            f"mask values {values} are no class of {declared.source} ({_listed(classes)}); "
-            f"give '--map {unknown[0]}=ID', or '--ignore {ids}', or name them as classes"
-        )
-    else:
-        order = sorted(targets, key=lambda value: (targets[value], value))
-        pairs = ",".join(f"{value}={id_}" for id_, value in enumerate(order) if value != id_)
-        message = (
-            f"mask values {values} leave a gap, class ids are 0, 1, 2, ... (found: {_some(sorted(files))}); "
-            f"give '--map {pairs}', or declare the classes that are absent with --classes FILE|NAMES"
-        )
-    return [finding("unknown-id", message, concerned)]
-
-
-def _unknown_colors(unknown: list[int], files: Mapping[int, list[str]], declared: ClassFile | None) -> Finding:
-    concerned = _files(unknown, files)
-    colors = ", ".join(str((value >> 16, value >> 8 & 255, value & 255)) for value in unknown[:_LISTED])
-    colors += f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
-    if declared and declared.colors:
-        message = (
-            f"colours {colors} in {len(concerned)} masks are no class of {declared.source}; "
-            "add them there, with the name void where they are not to be counted"
-        )
-    else:
-        message = (
-            f"masks hold colours and nothing says which classes they are: {colors}; "
-            "give a class file: --classes FILE.csv with the columns id,name,r,g,b"
-        )
-    return finding("unknown-id", message, concerned)
-
-
-def _instance_finding(masks: Mapping[str, MaskFacts]) -> Finding:
-    highest = max(max(facts.values, default=0) for facts in masks.values())
-    message = (
-        f"masks number objects (1 to {highest}) instead of naming classes; "
-        "give '--map other=1' to learn object against background, or '--map VALUE=CLASS' for each number"
-    )
-    return finding("instance-ids", message, [name for name, facts in masks.items() if max(facts.values, default=0) > 1])
+        raise UsageError(f"--map {','.join(wrong)}: there is no such class; allowed: {list_classes(classes)}")
 
 
 def _ignored_note(declared: ClassFile | None, values: set[int]) -> list[str]:
     names = dict(zip(declared.ids, declared.names, strict=True)) if declared else {}
     listed = ", ".join(f"{names[value]} ({value})" if value in names else str(value) for value in sorted(values))
     return [f"not counted: {listed}"] if listed else []
-
-
-def _files(values: Iterable[int], files: Mapping[int, list[str]]) -> list[str]:
-    return sorted({name for value in values for name in files[value]})
-
-
-def _some(values: list[int]) -> str:
-    more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
-    return ", ".join(map(str, values[:_LISTED])) + more
-
-
-def _listed(classes: ClassFile) -> str:
-    pairs = [f"{id_} {name}" for id_, name in zip(classes.ids, classes.names, strict=True)]
-    return ", ".join(pairs[:_LISTED]) + (f" and {len(pairs) - _LISTED} more" if len(pairs) > _LISTED else "")

@@ -15,17 +15,25 @@ class DataConfig(Config):
     """Everything about a data set that its files do not say, or say differently."""
 
     format: str | None = Field(None, description="data format; None: recognised")
-    classes: Path | tuple[str, ...] | None = Field(None, description="class file, or the names in the order of their ids")
+    classes: Path | tuple[str, ...] | None = Field(
+        None, description="class file, or the names in the order of their ids"
+    )
     map: dict[int | Literal["other"], int] = Field(
-        default_factory=dict, description="stored mask value -> class id, for example 128=1; other=1: every value but 0 not named"
+        default_factory=dict,
+        description="stored mask value -> class id, for example 128=1; other=1: every value but 0 not named",
     )
     ignore: tuple[int, ...] = Field((), description="stored mask values that are not counted; 255 where not a class")
-    background: int | Literal["none"] | None = Field(None, description="class id of the background; None: from the class file, else 0")
+    background: int | Literal["none"] | None = Field(
+        None, description="class id of the background; None: from the class file, else 0"
+    )
     channels: Literal["gray", "rgb"] | None = Field(None, description="convert every image; None: as stored")
     split: Path | tuple[float, float, float] | None = Field(
-        None, description="split file (id,split), or shares of train, val, test; None: the data set's own, else 70/15/15"
+        None,
+        description="split file (id,split), or shares of train, val, test; None: the data set's own, else 70/15/15",
     )
-    group_by: str | None = Field(None, description="regular expression on the id (its first group), or a table column: images that stay together")
+    group_by: str | None = Field(
+        None, description="regular expression on the id (its first group), or a table column: images that stay together"
+    )
     allow: tuple[str, ...] = Field((), description="codes of check errors that are lowered to warnings")
     seed: int = Field(0, ge=0, description="seed of the split")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ class ImageFacts:
         size: (H, W) in pixels.
         channels: channels as stored.
         dtype: numpy name of the stored type, for example `"uint8"`.
-        mean: mean of the stored values per channel (after the conversion asked of the scan), non-finite values left out.
+        mean: mean of the stored values per channel (after the conversion asked of the scan), finite values only.
         std: standard deviation, likewise.
         low: 0.1 percentile of all stored values.
         high: 99.9 percentile of all stored values.
@@ -81,6 +82,23 @@ class MaskFacts:
     lossy: bool = False
     orientation: int = 1
     error: str | None = None
+
+
+def to_plain(facts: ImageFacts | MaskFacts) -> list[Any]:
+    """The attributes in order, mappings as pairs: JSON-ready, and integer keys survive."""
+    values = (getattr(facts, field.name) for field in dataclasses.fields(facts))
+    return [list(value.items()) if isinstance(value, Mapping) else value for value in values]
+
+
+def from_plain(kind: type[ImageFacts] | type[MaskFacts], plain: Sequence[Any]) -> ImageFacts | MaskFacts:
+    """What `to_plain` made of facts of this kind, after a way through JSON."""
+    return kind(*map(_from_plain, dataclasses.fields(kind), plain))
+
+
+def _from_plain(field_: dataclasses.Field[Any], value: Any) -> Any:
+    if field_.name in ("values", "classes"):
+        return dict(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def class_pixels(mask: MaskFacts, classes: ClassMap) -> dict[int, int]:
@@ -165,7 +183,7 @@ def _from_histogram(image: NDArray[Any]) -> Intensities:
 
 
 def count_values(mask: NDArray[Any]) -> tuple[dict[int, int], int]:
-    """Stored value to number of pixels (the `LISTED_VALUES` commonest, ascending), and how many different values there are."""
+    """Stored value to number of pixels (the `LISTED_VALUES` commonest, ascending), and how many values differ."""
     if mask.dtype in (np.uint8, np.uint16):  # one counting pass is ten times faster than sorting
         histogram = np.bincount(mask.ravel())
         values = np.flatnonzero(histogram)

@@ -37,7 +37,9 @@ def fingerprint(dataset: OpenDataset) -> dict[str, Any]:
         "groups": {part: len({record.unit for record in records}) for part, records in parts.items()},
         "sizes": _sizes(everything),
         "dtypes": dict(Counter(image.dtype for image in everything)),
-        "channels": {str(channels): number for channels, number in Counter(image.channels for image in everything).items()},
+        "channels": {
+            str(channels): number for channels, number in Counter(image.channels for image in everything).items()
+        },
         **_class_counts(dataset),
         "intensities": _intensities(images["train"]) if images["train"] else None,
         "hashes": {part: [image.pixel_hash for image in found] for part, found in images.items()},
@@ -49,7 +51,10 @@ def fingerprint(dataset: OpenDataset) -> dict[str, Any]:
 
 def _sizes(images: Sequence[ImageFacts]) -> dict[str, list[float]]:
     sides = list(zip(*(image.size for image in images), strict=True))
-    return {name: [float(of(side)) for side in sides] for name, of in (("smallest", min), ("median", median), ("largest", max))}
+    return {
+        name: [float(of(side)) for side in sides]
+        for name, of in (("smallest", min), ("median", median), ("largest", max))
+    }
 
 
 def _class_counts(dataset: OpenDataset) -> dict[str, dict[str, dict[str, int]]]:

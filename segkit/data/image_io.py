@@ -7,7 +7,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def read_image(path: str | Path) -> NDArray[Any]:
     """The image in a file.
 
     Returns:
-        (H, W, C), stored values in uint8, uint16 or float32, EXIF orientation applied, channels in the order R, G, B, A.
+        (H, W, C), stored values in uint8, uint16 or float32, EXIF orientation applied, colours in the order R, G, B, A.
         A palette becomes RGB; an opacity channel that is opaque everywhere is dropped.
 
     Raises:
@@ -78,16 +78,6 @@ def read_mask(path: str | Path) -> NDArray[Any]:
         UnreadableFileError: missing, damaged, cut short, or without one whole number per pixel.
     """
     return read_raster(path).mask()
-
-
-def read_orientation(path: str | Path) -> int:
-    """The EXIF orientation 1 to 8 that reading applies, 1 where there is none; `read_raster` gives it with the pixels."""
-    return read_raster(path).orientation
-
-
-def mask_kind(path: str | Path) -> Literal["ids", "palette", "rgb"]:
-    """How a mask file stores its classes; `read_raster` gives it with the values."""
-    return read_raster(path).kind
 
 
 def write_mask(path: str | Path, ids: NDArray[np.uint8 | np.uint16], classes: ClassMap) -> None:

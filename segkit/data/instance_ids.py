@@ -15,7 +15,7 @@ MANY_VALUES = 64
 
 
 def number_objects(masks: Mapping[str, MaskFacts]) -> bool:
-    """Whether masks hold object numbers: 1 to n without gaps, n differing between images, or many numbers that few share."""
+    """Whether masks hold object numbers: 1 to n, n differing between images, or many numbers that few images share."""
     numbered = [numbers for mask in masks.values() if (numbers := [value for value in mask.values if value > 0])]
     return _count_up(numbered, any(mask.dtype != "uint8" for mask in masks.values())) or _rarely_shared(numbered)
 
@@ -33,4 +33,6 @@ def _count_up(numbered: Sequence[Sequence[int]], deep: bool) -> bool:
 
 def _rarely_shared(numbered: Sequence[Sequence[int]]) -> bool:
     users = Counter(value for numbers in numbered for value in numbers)
-    return len(users) >= MANY_VALUES and sum(users.values()) / len(users) <= max(1.5, 0.2 * len(numbered))
+    # Masks of 0 and 255 that were smoothed have many rare values too, but share their 255.
+    smoothed = users[255] > 0.5 * len(numbered)
+    return len(users) >= MANY_VALUES and not smoothed and users.total() / len(users) <= max(1.5, 0.2 * len(numbered))

@@ -100,4 +100,4 @@ def training_loader(
 def _one_thread(_: int) -> None:
     """Workers compute with one thread each: more would take processors from one another and from the training."""
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)  # not 1: in a forked process that waits for ever for the threads its parent had

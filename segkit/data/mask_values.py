@@ -24,8 +24,8 @@ def gray_to_color(value: int) -> int:
 def are_colors(masks: Mapping[str, MaskFacts], colors: Collection[Color]) -> bool:
     """Whether the masks tell classes apart by colour.
 
-    RGB files may hold nothing but gray. That is judged over the whole set: one gray mask among coloured ones shows a gray
-    class. Gray values count as colours where all of them are colours of declared classes.
+    RGB files may hold nothing but gray. That is judged over the whole set: one gray mask among coloured ones shows a
+    gray class. Gray values count as colours where all of them are colours of declared classes.
     """
     found = {value for facts in masks.values() if facts.kind == "rgb" for value in facts.values}
     return any(value % _GRAY for value in found) or (bool(found) and found <= set(map(pack, colors)))

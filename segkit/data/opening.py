@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from segkit.data.check import check_files, check_set, mask_path, shown
-from segkit.data.classes import ClassDecision, read_class_file, resolve_class_map
+from segkit.data.check import check_not_empty, check_set
+from segkit.data.check_files import check_files, check_values, mask_path, shown
+from segkit.data.classes import ClassDecision, declared_classes, read_class_file, resolve_class_map
 from segkit.data.config import DataConfig
-from segkit.data.facts import class_pixels
+from segkit.data.facts import MaskFacts, class_pixels
 from segkit.data.findings import Finding, Severity
 from segkit.data.formats._base import Listing, list_records
-from segkit.data.labels import resolve_labels
+from segkit.data.labels import check_labels, resolve_labels
 from segkit.data.rules import RULES, apply_allowed
 from segkit.data.scan import Facts, Progress, scan
-from segkit.data.split import PARTS, group_records, split_records
+from segkit.data.split import PARTS, Split, group_records, split_records
 from segkit.errors import DataError, UsageError, nearest
 from segkit.structures import ClassMap, Record
 
@@ -54,11 +55,13 @@ class OpenDataset:
     notes: tuple[str, ...] = ()
 
     def split(self, part: str) -> tuple[Record, ...]:
-        """The images of `"train"`, `"val"` or `"test"`, or those of all parts for `"all"`; raises `UsageError` otherwise."""
+        """The images of `"train"`, `"val"` or `"test"`, or every image for `"all"`; raises `UsageError` otherwise."""
         if part == "all":
             return self.records
         if part not in PARTS:
-            raise UsageError(f"split {part!r} does not exist; allowed: {', '.join(PARTS)}, all.{nearest(part, (*PARTS, 'all'))}")
+            raise UsageError(
+                f"split {part!r} does not exist; allowed: {', '.join(PARTS)}, all.{nearest(part, (*PARTS, 'all'))}"
+            )
         return self._parts[part]
 
     @property
@@ -99,31 +102,46 @@ class OpenDataset:
         return {part: tuple(record for record in self.records if record.split == part) for part in PARTS}
 
 
-def open_dataset(root: str | Path, config: DataConfig = DataConfig(), progress: Progress | None = None) -> OpenDataset:  # noqa: B008, frozen
+def open_dataset(
+    root: str | Path,
+    config: DataConfig = DataConfig(),  # noqa: B008, frozen
+    progress: Progress | None = None,
+    classes: ClassMap | None = None,
+) -> OpenDataset:
     """List, scan, understand, split and check a data set.
 
     Args:
         root: folder or table.
         config: everything its files do not say, or say differently.
         progress: told the number of files scanned and their total.
+        classes: the classes of a model that is to be evaluated. The masks are read with them, nothing is cut into
+            parts, and what matters to training alone is not checked.
 
     Raises:
-        UsageError: the folder, an option, or a file named in an option is wrong. Problems of the data itself raise nothing:
-            they are the `findings`, and `require_usable` raises for them.
+        UsageError: the folder, an option, or a file named in an option is wrong. Problems of the data itself raise
+            nothing: they are the `findings`, and `require_usable` raises for them.
     """
     apply_allowed((), config.allow)  # a misspelt code is refused before anything is read
     root = Path(root)
     listing = list_records(root, config.format)
     grouped = group_records(listing.records, config.group_by)
     facts = scan(grouped, progress, config.channels)
-    decision = _decide_classes(listing, config, facts, root)
+    decision = (
+        _decide_classes(listing, config, facts, root) if classes is None else _given(listing, classes, facts, root)
+    )
     findings = [*listing.findings, *decision.findings, *check_files(grouped, facts, root)]
     records = _usable(grouped, findings, root)
-    presence = _presence(records, facts, decision.class_map)
-    split = split_records(records, presence, config)
-    findings += split.findings
-    undecided = any(found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings)
-    findings += check_set(split.records, facts, presence, None if undecided else decision.class_map, root)
+    if classes is None:
+        presence = _presence(records, facts, decision.class_map)
+        split = split_records(records, presence, config, unused=[record.id for record in grouped])
+        undecided = any(
+            found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings
+        )
+        known = None if undecided else decision.class_map
+        findings += [*split.findings, *check_set(split.records, facts, presence, known, root)]
+    else:
+        split = Split(tuple(records), "the data's own parts")
+        findings += check_not_empty(records)
     return OpenDataset(
         root=root,
         listing=listing,
@@ -146,10 +164,26 @@ def describe_finding(found: Finding) -> str:
 
 
 def _decide_classes(listing: Listing, config: DataConfig, facts: Facts, root: Path) -> ClassDecision:
+    """The classes as the options, the class file and the files themselves say."""
     class_file = read_class_file(listing.class_file) if listing.class_file is not None else None
     if listing.task == "classify":
-        return resolve_labels(config, class_file, {shown(r.image, root): r.label for r in listing.records if r.label is not None})
-    return resolve_class_map(config, class_file, {shown(mask_path(r), root): facts.masks[r.id] for r in listing.records})
+        return resolve_labels(declared_classes(config, class_file), _labels(listing, root))
+    return resolve_class_map(config, class_file, _masks(listing, facts, root))
+
+
+def _given(listing: Listing, classes: ClassMap, facts: Facts, root: Path) -> ClassDecision:
+    """The classes of a model, and what does not fit them."""
+    if listing.task == "classify":
+        return ClassDecision(classes, findings=tuple(check_labels(_labels(listing, root), classes, "the model")))
+    return ClassDecision(classes, findings=tuple(check_values(_masks(listing, facts, root), classes)))
+
+
+def _labels(listing: Listing, root: Path) -> dict[str, str]:
+    return {shown(record.image, root): record.label for record in listing.records if record.label is not None}
+
+
+def _masks(listing: Listing, facts: Facts, root: Path) -> dict[str, MaskFacts]:
+    return {shown(mask_path(record), root): facts.masks[record.id] for record in listing.records}
 
 
 def _usable(records: Sequence[Record], findings: Sequence[Finding], root: Path) -> list[Record]:
@@ -160,19 +194,27 @@ def _usable(records: Sequence[Record], findings: Sequence[Finding], root: Path) 
 
 def _files(record: Record, root: Path) -> list[str]:
     """The record's files as findings show them."""
-    return [shown(record.image, root)] if record.mask is None else [shown(record.image, root), shown(mask_path(record), root)]
+    return (
+        [shown(record.image, root)]
+        if record.mask is None
+        else [shown(record.image, root), shown(mask_path(record), root)]
+    )
 
 
 def _presence(records: Sequence[Record], facts: Facts, classes: ClassMap) -> dict[str, frozenset[int]]:
     """Id to the classes its image shows: those in its mask, or its label."""
     indices = {name: index for index, name in enumerate(classes.names)}
     return {
-        record.id: frozenset(class_pixels(facts.masks[record.id], classes) if record.id in facts.masks else [indices[record.label or ""]])
+        record.id: frozenset(
+            class_pixels(facts.masks[record.id], classes) if record.id in facts.masks else [indices[record.label or ""]]
+        )
         for record in records
     }
 
 
 def _class_names(classes: ClassMap) -> str:
-    names = ", ".join(classes.names[:20]) + (f" and {classes.num_classes - 20} more" if classes.num_classes > 20 else "")
+    names = ", ".join(classes.names[:20]) + (
+        f" and {classes.num_classes - 20} more" if classes.num_classes > 20 else ""
+    )
     background = "none" if classes.background is None else classes.names[classes.background]
     return f"{names}; background: {background}"

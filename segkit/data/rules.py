@@ -34,21 +34,25 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
-    "unreadable-image": Rule(Severity.ERROR, "an image file is missing, damaged, cut short or of no known kind", _LEFT_OUT),
-    "unreadable-mask": Rule(Severity.ERROR, "a mask file is missing, damaged, cut short or holds no classes", _LEFT_OUT),
+    "unreadable-image": Rule(
+        Severity.ERROR, "an image file is missing, damaged, cut short or of no known kind", _LEFT_OUT
+    ),
+    "unreadable-mask": Rule(
+        Severity.ERROR, "a mask file is missing, damaged, cut short or holds no classes", _LEFT_OUT
+    ),
     "missing-mask": Rule(Severity.ERROR, "an image has no mask", _LEFT_OUT),
-    "missing-image": Rule(Severity.ERROR, "an image named in a table does not exist", _LEFT_OUT),
-    "missing-label": Rule(Severity.ERROR, "an image has no label", _LEFT_OUT),
     "orphan-mask": Rule(Severity.WARNING, "a mask has no image"),
     "unlabelled-split": Rule(Severity.WARNING, "a folder of images has no folder of masks"),
     "duplicate-id": Rule(Severity.ERROR, "two files differ by their suffix alone", _LEFT_OUT),
-    "unknown-split-id": Rule(Severity.ERROR, "a split file beside the data names ids that no image has", _ACCEPTED),
+    "unknown-split-id": Rule(Severity.ERROR, "a split file names ids that no image has", _ACCEPTED),
     "size-mismatch": Rule(Severity.ERROR, "an image and its mask have different sizes", _LEFT_OUT),
     "orientation-mismatch": Rule(Severity.ERROR, "an image and its mask state different EXIF orientations", _ACCEPTED),
     "not-finite": Rule(Severity.ERROR, "an image holds NaN or infinite values", _LEFT_OUT),
     "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels"),
     "too-many-channels": Rule(Severity.ERROR, "images have more than 16 channels"),
-    "dtype-differs": Rule(Severity.WARNING, "images are stored in different types, so equal values may mean different brightness"),
+    "dtype-differs": Rule(
+        Severity.WARNING, "images are stored in different types, so equal values may mean different brightness"
+    ),
     "constant-image": Rule(Severity.WARNING, "all pixels of an image are equal"),
     "lossy-mask": Rule(Severity.ERROR, "a mask is stored in a format that alters its values (JPEG)", _ACCEPTED),
     "class-overlap": Rule(Severity.WARNING, "mask files of two classes claim the same pixels"),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from segkit.data.facts import ImageFacts, MaskFacts, count_values, measure_intensities, pixel_hash
+from segkit.data.facts import ImageFacts, MaskFacts, count_values, from_plain, measure_intensities, pixel_hash, to_plain
 from segkit.data.image_io import read_raster
 from segkit.data.scan_cache import ScanCache
 from segkit.errors import UnreadableFileError
@@ -48,7 +48,7 @@ def scan(records: Sequence[Record], progress: Progress | None = None, convert: C
     Args:
         records: what to read.
         progress: told about every image and every mask.
-        convert: conversion after which the channels' mean and deviation and the range are measured, as training sees them.
+        convert: conversion after which mean, deviation and range are measured, so that they are those training sees.
     """
     jobs = [*_image_jobs(records, convert), *_mask_jobs(records)]
     cache = ScanCache([path for job in jobs for path in job.paths], _variant(convert))
@@ -59,17 +59,20 @@ def scan(records: Sequence[Record], progress: Progress | None = None, convert: C
         if plain is None:
             missing.append(job)
         else:
-            facts[job.kind][job.id] = _from_plain(job.kind, plain)
+            facts[job.kind][job.id] = from_plain(_KINDS[job.kind], plain)
     try:
         for done, (job, measured) in enumerate(_measure_all(missing), start=1 + len(jobs) - len(missing)):
             facts[job.kind][job.id] = measured
             if measured.error is None:  # an error may have its cause outside the file: read again next time
-                cache.put(job.kind, job.paths, _to_plain(measured))
+                cache.put(job.kind, job.paths, to_plain(measured))
             if progress is not None:
                 progress(done, len(jobs))
     finally:
         note = cache.save()  # an interrupted scan goes on where it stopped
     return Facts(facts["image"], facts["mask"], () if note is None else (note,))
+
+
+_KINDS: dict[str, type[ImageFacts] | type[MaskFacts]] = {"image": ImageFacts, "mask": MaskFacts}
 
 
 @dataclass(frozen=True)
@@ -160,9 +163,14 @@ def _measure_class_files(files: Mapping[str, Path]) -> MaskFacts:
         masks = [raster.mask() != 0 for raster in rasters]
     except UnreadableFileError as error:
         return MaskFacts(error=f"{error.path.name}: {error.reason}")
-    for what, stated in (("sizes", {mask.shape for mask in masks}), ("orientations", {raster.orientation for raster in rasters})):
+    for what, stated in (
+        ("sizes", {mask.shape for mask in masks}),
+        ("orientations", {raster.orientation for raster in rasters}),
+    ):
         if len(stated) > 1:
-            return MaskFacts(error=f"the files of its classes have different {what}: {', '.join(map(str, sorted(stated)))}")
+            return MaskFacts(
+                error=f"the files of its classes have different {what}: {', '.join(map(str, sorted(stated)))}"
+            )
     return MaskFacts(
         size=masks[0].shape,
         dtype="bool",
@@ -176,18 +184,5 @@ def _measure_class_files(files: Mapping[str, Path]) -> MaskFacts:
 
 def _variant(convert: Convert) -> str:
     """What cached facts depend on besides the files: the conversion, and which facts there are."""
-    names = [field.name for kind in (ImageFacts, MaskFacts) for field in dataclasses.fields(kind)]
+    names = [field.name for kind in _KINDS.values() for field in dataclasses.fields(kind)]
     return f"{convert} {' '.join(names)}"
-
-
-def _to_plain(facts: ImageFacts | MaskFacts) -> list[Any]:
-    """The attributes in order, mappings as pairs: compact, and integer keys survive JSON."""
-    values = (getattr(facts, field.name) for field in dataclasses.fields(facts))
-    return [list(value.items()) if isinstance(value, Mapping) else value for value in values]
-
-
-def _from_plain(kind: Literal["image", "mask"], plain: Sequence[Any]) -> ImageFacts | MaskFacts:
-    type_ = ImageFacts if kind == "image" else MaskFacts
-    mappings = {"values", "classes"}
-    fields = zip(dataclasses.fields(type_), plain, strict=True)
-    return type_(*(dict(value) if field.name in mappings else tuple(value) if isinstance(value, list) else value for field, value in fields))

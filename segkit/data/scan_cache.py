@@ -1,4 +1,4 @@
-"""What earlier scans learnt, kept in the user's cache folder: a file is read again only when its size or time changed."""
+"""What earlier scans learnt, kept in the user's cache folder: a file is read again when its size or time changed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 class ScanCache:
     """Facts by the paths they came from.
 
-    One JSON file per set of files, replaced as a whole: readers of any number of processes see the old one or the new one.
+    One JSON file per set of folders, replaced as a whole: other processes see the old one or the new one.
     A damaged file (its checksum does not fit) counts as empty.
 
     Args:
@@ -54,7 +54,7 @@ class ScanCache:
         self._new[_key(kind, paths)] = [_stamp(paths), plain]
 
     def save(self) -> str | None:
-        """Write what `get` found and `put` kept; returns why that was impossible: the next scan then takes its time again."""
+        """Write what `get` found and `put` kept; returns why that failed, which costs the next scan its time."""
         if self._new == self._old:
             return None
         body = json.dumps(self._new, separators=(",", ":"))

@@ -1,16 +1,15 @@
 """Which images train, validate and test: the data set's own parts, a split file, or a cut by content.
 
-A cut depends on nothing but the seed, the ids, the groups and the classes present: not on the order of files, the machine
-or the time. Images of one group stay together, and every part gets its share of every class.
+A cut depends on nothing but the seed, the ids, the groups and the classes present: not on the order of files, the
+machine or the time. Images of one group stay together, and every part gets its share of every class.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,22 +46,28 @@ class Split:
         return {part: [record.id for record in self.records if record.split == part] for part in PARTS}
 
 
-def split_records(records: Sequence[Record], presence: Mapping[str, frozenset[int]], config: DataConfig) -> Split:
+def split_records(
+    records: Sequence[Record],
+    presence: Mapping[str, frozenset[int]],
+    config: DataConfig,
+    unused: Collection[str] = (),
+) -> Split:
     """Fill the `split` of every record.
 
-    A split file comes first, then the shares asked for, then the data set's own parts (the parts it lacks are cut from its
-    training part, the ones it has stay), else 70/15/15.
+    A split file comes first, then the shares asked for, then the data set's own parts (those it lacks are cut from its
+    training part, those it has stay), else 70/15/15.
 
     Args:
         records: with their groups filled, see `group_records`.
         presence: id -> classes present in that image, for equal shares of each class; an id may lack.
         config: `split` and `seed` are used.
+        unused: ids of images that are there but cannot be used; a split file may name them.
 
     Raises:
         UsageError: the split file cannot be used, or the shares cannot.
     """
     if isinstance(config.split, Path):
-        return _named(records, read_split_file(config.split), config.split)
+        return _named(records, read_split_file(config.split), config.split, unused)
     if config.split is None and any(record.split for record in records):
         return _completed(records, presence, config.seed)
     return _cut_all(records, presence, _checked(config.split or DEFAULT_SHARES), config.seed)
@@ -78,7 +83,9 @@ def group_records(records: Sequence[Record], group_by: str | None) -> tuple[Reco
         return tuple(records)
     if group_by == "group":
         if not all(record.group for record in records):
-            raise UsageError("--group-by group: the data is no table with a filled column 'group'; give a regular expression on the id")
+            raise UsageError(
+                "--group-by group: the data is no table with a filled column 'group'; give a regular expression on ids"
+            )
         return tuple(records)
     try:
         expression = re.compile(group_by)
@@ -92,7 +99,9 @@ def group_records(records: Sequence[Record], group_by: str | None) -> tuple[Reco
     found = {record.id: expression.search(record.id) for record in records}
     without = [id_ for id_, match in found.items() if match is None or not match[1]]
     if without:
-        raise UsageError(f"--group-by {group_by!r} finds nothing in {len(without)} of {len(found)} ids, for example {without[0]!r}")
+        raise UsageError(
+            f"--group-by {group_by!r} finds nothing in {len(without)} of {len(found)} ids, for example {without[0]!r}"
+        )
     return tuple(replace(record, group=match[1]) for record in records if (match := found[record.id]))
 
 
@@ -110,34 +119,47 @@ def read_split_file(path: Path) -> dict[str, str]:
 
 def _json_pairs(path: Path) -> list[tuple[str, str]]:
     try:
-        return [(str(id_), str(part)) for part, ids in json.loads(path.read_text(encoding="utf-8")).items() for id_ in ids]
+        return [
+            (str(id_), str(part)) for part, ids in json.loads(path.read_text(encoding="utf-8")).items() for id_ in ids
+        ]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "it needs a list of ids for each of train, val and test"
         raise UsageError(f"cannot read the split file {path}: {reason}") from None
 
 
 def _table_pairs(path: Path) -> list[tuple[str, str]]:
+    rows = read_rows(path)
     require_columns(path, read_columns(path), ("id", "split"))
-    return [(row["id"], row["split"].lower()) for row in read_rows(path)]
+    return [(row["id"], row["split"].lower()) for row in rows]
 
 
 def _checked(shares: Shares) -> dict[str, float]:
     if min(shares) < 0 or min(shares[:2]) == 0:
         given = "/".join(f"{share:g}" for share in shares)
-        raise UsageError(f"--split {given}: the shares of train and val are above 0 and that of test is not below; for example 70/15/15")
+        raise UsageError(
+            f"--split {given}: train and val need shares above 0, and test none below 0; for example 70/15/15"
+        )
     return {part: share / sum(shares) for part, share in zip(PARTS, shares, strict=True) if share > 0}
 
 
-def _named(records: Sequence[Record], parts: Mapping[str, str], source: Path) -> Split:
-    """The parts a file names, by id or file name; raises `UsageError` for ids the data does not have."""
-    ids = {record.id for record in records}
-    parts = {name if name in ids else os.path.splitext(name)[0]: part for name, part in parts.items()}
+def _named(records: Sequence[Record], parts: Mapping[str, str], source: Path, unused: Collection[str]) -> Split:
+    """The parts a file names, by id or file name."""
+    ids = {*(record.id for record in records), *unused}
+    parts = {name if name in ids else _without_suffix(name): part for name, part in parts.items()}
     unknown = sorted(parts.keys() - ids)
-    if unknown:
-        hint = nearest(unknown[0], ids)
-        raise UsageError(f"{source} lists {len(unknown)} ids that the data does not have, for example {unknown[0]!r}.{hint}")
+    if len(unknown) == len(parts):
+        example = f": it lists {unknown[0]!r}, the data has {min(ids)!r}" if unknown and ids else ""
+        raise UsageError(f"{source} names no image of the data{example}; ids are image names without suffix")
     assigned = tuple(replace(record, split=parts.get(record.id)) for record in records)
-    return Split(assigned, f"from {source.name}", _unassigned(assigned))
+    findings = list(_unassigned(assigned))
+    if unknown:
+        message = f"{source.name} names {len(unknown)} ids that no image has, for example {unknown[0]!r}."
+        findings.append(finding("unknown-split-id", message + nearest(unknown[0], ids), unknown))
+    return Split(assigned, f"from {source.name}", tuple(findings))
+
+
+def _without_suffix(name: str) -> str:
+    return re.sub(r"\.[^./]*$", "", name)
 
 
 def _completed(records: Sequence[Record], presence: Mapping[str, frozenset[int]], seed: int) -> Split:
@@ -146,7 +168,9 @@ def _completed(records: Sequence[Record], presence: Mapping[str, frozenset[int]]
     lacking = [part for part in PARTS if part not in own]
     if not lacking or "train" in lacking:
         return Split(tuple(records), "the data's own parts", _unassigned(records))
-    shares = {part: share for part, share in zip(PARTS, DEFAULT_SHARES, strict=True) if part == "train" or part in lacking}
+    shares = {
+        part: share for part, share in zip(PARTS, DEFAULT_SHARES, strict=True) if part == "train" or part in lacking
+    }
     cut = _cut([record for record in records if record.split == "train"], presence, shares, seed)
     parts = {record.id: record.split for record in cut.records}
     completed = tuple(replace(record, split=parts.get(record.id, record.split)) for record in records)
@@ -154,33 +178,44 @@ def _completed(records: Sequence[Record], presence: Mapping[str, frozenset[int]]
     return Split(completed, origin, (*_unassigned(records), *cut.findings))
 
 
-def _cut_all(records: Sequence[Record], presence: Mapping[str, frozenset[int]], shares: Mapping[str, float], seed: int) -> Split:
+def _cut_all(
+    records: Sequence[Record], presence: Mapping[str, frozenset[int]], shares: Mapping[str, float], seed: int
+) -> Split:
     cut = _cut(records, presence, shares, seed)
     percent = "/".join(f"{100 * shares.get(part, 0):g}" for part in PARTS)
     return replace(cut, origin=f"{percent} {cut.origin}")
 
 
-def _cut(records: Sequence[Record], presence: Mapping[str, frozenset[int]], shares: Mapping[str, float], seed: int) -> Split:
+def _cut(
+    records: Sequence[Record], presence: Mapping[str, frozenset[int]], shares: Mapping[str, float], seed: int
+) -> Split:
     """Cut records into the parts of `shares`, groups staying whole."""
     units: defaultdict[str, list[frozenset[int]]] = defaultdict(list)
     for record in records:
         units[record.unit].append(presence.get(record.id, frozenset()))
     if len(units) < len(shares):
-        return Split(tuple(replace(record, split=None) for record in records), "not cut", (_too_few(len(units), records, shares),))
+        return Split(
+            tuple(replace(record, split=None) for record in records),
+            "not cut",
+            (_too_few(len(units), records, shares),),
+        )
     parts = stratify(units, shares, seed)
     grouped = ", groups whole" if any(record.group for record in records) else ""
-    return Split(tuple(replace(record, split=parts[record.unit]) for record in records), f"cut by content (seed {seed}{grouped})")
+    return Split(
+        tuple(replace(record, split=parts[record.unit]) for record in records), f"cut by content (seed {seed}{grouped})"
+    )
 
 
 def _too_few(units: int, records: Sequence[Record], shares: Mapping[str, float]) -> Finding:
     kind = "groups" if any(record.group for record in records) else "images"
     return finding(
         "too-few-images",
-        f"{units} {kind} cannot be cut into {', '.join(shares)}; give at least {len(shares)}, or name the parts in a file: --split FILE",
+        f"{units} {kind} cannot be cut into {', '.join(shares)}; "
+        f"give at least {len(shares)}, or name the parts in a file: --split FILE",
     )
 
 
 def _unassigned(records: Sequence[Record]) -> tuple[Finding, ...]:
     left_out = tuple(record.id for record in records if record.split is None)
-    message = f"{len(left_out)} images are in none of {', '.join(PARTS)} and are left out; add them to the split file to use them"
+    message = f"{len(left_out)} images are in none of {', '.join(PARTS)} and are left out; add them to the split file"
     return (finding("unassigned-image", message, left_out),) if left_out else ()

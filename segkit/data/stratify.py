@@ -2,8 +2,8 @@
 
 Iterative stratification (K. Sechidis, G. Tsoumakas, I. Vlahavas, On the stratification of multi-label data, ECML PKDD
 2011, section 3) with two changes: units of several images are dealt out, large ones first; and where the paper draws at
-random, units of one class are laid out along a hash of seed and name and cut in blocks, so that an image added to the set
-moves the borders of the blocks and hardly any other image.
+random, units of one class are laid out along a hash of seed and name and cut in blocks, so that an image added to the
+set moves the borders of the blocks and hardly any other image.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def stratify(units: Mapping[str, Presence], shares: Mapping[str, float], seed: i
 class _Wanted:
     """Images each part still wants, in all and of each class."""
 
-    def __init__(self, units: Mapping[str, Presence], counts: Mapping[str, Counter[int]], shares: Mapping[str, float]) -> None:
+    def __init__(
+        self, units: Mapping[str, Presence], counts: Mapping[str, Counter[int]], shares: Mapping[str, float]
+    ) -> None:
         self._sizes = {unit: len(images) for unit, images in units.items()}
         self._counts = counts
         total = sum(shares.values())
@@ -52,7 +54,9 @@ class _Wanted:
     def deal(self, stratum: Sequence[str], class_: int | None) -> dict[str, str]:
         """The part of every unit of a stratum (large units first, then by hash), all of which show `class_`."""
         images = dict(self._images)
-        of_class = dict.fromkeys(images, 0.0) if class_ is None else {part: self._of_class[part][class_] for part in images}
+        of_class = (
+            dict.fromkeys(images, 0.0) if class_ is None else {part: self._of_class[part][class_] for part in images}
+        )
         parts: dict[str, str] = {}
         for size, same in groupby(stratum, key=self._sizes.__getitem__):
             block = list(same)
@@ -77,7 +81,7 @@ def _rarest_first(counts: Mapping[str, Counter[int]]) -> list[int]:
 
 
 def _spare(parts: Mapping[str, str], counts: Mapping[str, Counter[int]], order: Iterable[str]) -> str:
-    """The unit an empty part may have: from the part with most units, the one that is the last there of the fewest classes."""
+    """The unit an empty part may have: from the part with most units, the one whose classes are best covered there."""
     members: defaultdict[str, list[str]] = defaultdict(list)
     for unit in order:
         members[parts[unit]].append(unit)

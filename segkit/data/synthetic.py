@@ -36,7 +36,7 @@ instances/    number of the cell each pixel belongs to, 16-bit PNG, 0 = none
 classes.csv   id, name and colour of the classes
 split.csv     which images train, validate and test: 70/15/15
 boxes.csv     one box per cell, in pixels, x_max and y_max exclusive
-labels.csv    the kind that most cells of an image are of
+classification/labels.csv   the kind that most cells of an image are of
 """
 
 
@@ -63,9 +63,10 @@ def write_sample(
     out = Path(out)
     readme = _README.format(count=count, size=size, seed=seed)
     _refuse_other_content(out, readme)
-    folders = {kind: make_folder(out / kind) for kind in ("images", "masks", "instances")}
+    folders = {kind: make_folder(out / kind) for kind in ("images", "masks", "instances", "classification")}
     write_atomically(out / "README.txt", readme.encode())
     names = [f"cells_{index:03d}" for index in range(count)]
+    parts = _parts(count, seed)
     boxes: list[Sequence[object]] = []
     labels: list[Sequence[object]] = []
     for index, name in enumerate(names):
@@ -74,14 +75,14 @@ def write_sample(
         write_mask(folders["masks"] / f"{name}.png", CLASSES.decode(scene.mask), CLASSES)
         write_atomically(folders["instances"] / f"{name}.png", _png(scene.instances))
         boxes += [(f"images/{name}.png", *box) for box in _boxes(scene)]
-        labels.append((f"images/{name}.png", CLASSES.names[scene.common_kind]))
+        labels.append((f"../images/{name}.png", CLASSES.names[scene.common_kind], parts[index]))
         if progress is not None:
             progress(index + 1, count)
     colors = [(index, name, *CLASSES.colors[index]) for index, name in enumerate(CLASSES.names)]
     write_atomically(out / "classes.csv", _table(("id", "name", "r", "g", "b"), colors))
-    write_atomically(out / "split.csv", _table(("id", "split"), zip(names, _parts(count, seed), strict=True)))
+    write_atomically(out / "split.csv", _table(("id", "split"), zip(names, parts, strict=True)))
     write_atomically(out / "boxes.csv", _table(("image", "cell", "class", "x_min", "y_min", "x_max", "y_max"), boxes))
-    write_atomically(out / "labels.csv", _table(("image", "label"), labels))
+    write_atomically(folders["classification"] / "labels.csv", _table(("image", "label", "split"), labels))
 
 
 def _refuse_other_content(out: Path, readme: str) -> None:

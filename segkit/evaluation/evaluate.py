@@ -17,7 +17,7 @@ from segkit.evaluation.examples import Example, choose, draw
 from segkit.evaluation.result import Evaluation
 from segkit.evaluation.segment import SegmentationTally
 from segkit.structures import IGNORE_INDEX, ClassificationResult, ClassMap, Record, Sample, SegmentationResult
-from segkit.visualization import to_display
+from segkit.visualization import thumbnail
 
 __all__ = ["Evaluation", "Predicts", "Progress", "evaluate", "evaluate_masks"]
 
@@ -144,7 +144,7 @@ def _evaluate_labels(
         sample = load_sample(record, classes)
         result = predictor.predict(sample.image)
         assert isinstance(result, ClassificationResult)
-        return to_display(sample.image), f"{record.label}, predicted {result.label}"
+        return thumbnail(sample.image), f"{record.label}, predicted {result.label}"
 
     ranking = _each(records, count, progress)
     examples = () if quick else _examples(records, ranking, picture)

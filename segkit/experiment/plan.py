@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -74,8 +75,9 @@ def make_plan(
         )
     reasons: list[tuple[str, str]] = []
     model = _plan_model(config.model, task, reasons)
-    sampling = _plan_sampling(config.sampling, task, dataset, reasons)
-    training = _plan_training(config.training, model, task, device, reasons)
+    pixels = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
+    sampling = _plan_sampling(config.sampling, task, dataset, pixels, reasons)
+    training = _plan_training(config.training, model, task, pixels, device, reasons)
     intensities = fingerprint["intensities"]
     channels = len(intensities["mean"])
     assert model.backbone is not None
@@ -116,7 +118,11 @@ def _plan_model(given: ModelSettings, task: str, reasons: list[tuple[str, str]])
 
 
 def _plan_sampling(
-    given: SamplingSettings, task: str, dataset: OpenDataset, reasons: list[tuple[str, str]]
+    given: SamplingSettings,
+    task: str,
+    dataset: OpenDataset,
+    pixels: Mapping[str, int],
+    reasons: list[tuple[str, str]],
 ) -> SamplingSettings:
     sizes = [dataset.facts.images[record.id].size for record in dataset.split("train")]
     if task == "classify":
@@ -137,7 +143,7 @@ def _plan_sampling(
     reasons.append(
         (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)")
     )
-    share, why_share = _foreground_share(given, dataset)
+    share, why_share = _foreground_share(given, dataset, pixels)
     reasons.append((f"{share:.0%} of the crops around a class drawn at random", why_share))
     free, why_free = _orientation(given, dataset)
     reasons.append((f"augmentation {given.augment}{', turned and flipped freely' if free else ''}", why_free))
@@ -146,20 +152,20 @@ def _plan_sampling(
     )
 
 
-def _foreground_share(given: SamplingSettings, dataset: OpenDataset) -> tuple[float, str]:
+def _foreground_share(given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]) -> tuple[float, str]:
     if given.foreground_share is not None:
         return given.foreground_share, "as asked"
-    pixels = [0] * dataset.classes.num_classes
-    for record in dataset.split("train"):
-        for value, count in dataset.facts.masks[record.id].values.items():
-            index = dataset.classes.values.get(value, -1)
-            if index >= 0:
-                pixels[index] += count
-    shares = {dataset.classes.names[i]: pixels[i] / max(1, sum(pixels)) for i in dataset.classes.foreground}
+    foreground = [dataset.classes.names[index] for index in dataset.classes.foreground]
+    shares = {name: pixels[name] / max(1, sum(pixels.values())) for name in foreground}
     rarest = min(shares, key=lambda name: shares[name])
     if shares[rarest] < RARE:
         return 1 / 3, f"{rarest} has {shares[rarest]:.1%} of the training pixels"
     return 0.0, f"no class is rare, {rarest} has {shares[rarest]:.0%} of the training pixels"
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """A weight per class inverse to its count, 1 on average over the counted things: n / (K * count)."""
+    return tuple(sum(counts) / (len(counts) * max(1, count)) for count in counts)
 
 
 def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, str]:
@@ -173,7 +179,12 @@ def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, s
 
 
 def _plan_training(
-    given: TrainingConfig, model: ModelSettings, task: str, device: torch.device, reasons: list[tuple[str, str]]
+    given: TrainingConfig,
+    model: ModelSettings,
+    task: str,
+    counts: Mapping[str, int],
+    device: torch.device,
+    reasons: list[tuple[str, str]],
 ) -> TrainingConfig:
     gpu = device.type == "cuda"
     batch_size = {("segment", False): 4, ("segment", True): 16, ("classify", False): 32, ("classify", True): 128}[
@@ -183,7 +194,14 @@ def _plan_training(
     planned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": 3e-3 if model.backbone == "plain" else 1e-3}
     if given.epochs is None and given.budget_seconds is None:
         planned["budget_seconds"] = 1800.0 if gpu else 600.0
-    open_choices = {name: value for name, value in planned.items() if name not in given.model_fields_set}
+    if given.class_weights == "balanced":
+        weights = balanced_weights(list(counts.values()))
+        planned["class_weights"] = weights
+        listed = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(counts, weights, strict=True))
+        reasons.append((f"class weights {listed}", "inverse to the share of the training part"))
+    open_choices = {
+        name: value for name, value in planned.items() if name not in given.model_fields_set or name == "class_weights"
+    }
     training = given.model_copy(update={**open_choices, "precision": precision.name})
     length = f"{training.epochs} epochs" if training.epochs else format_duration(training.budget_seconds or 0)
     why = "short runs gain from many steps" if "batch_size" in open_choices else "as asked"

@@ -19,9 +19,14 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
     if evaluation.task == "segment":
         lines.append(f"mean IoU {_estimate(scores['dataset']['mean_iou'])}")
         width = max(len(row["name"]) for row in scores["classes"])
-        lines += [f"  {row['name']:<{width}}  Dice {_estimate(row['dice'])}  IoU {_estimate(row['iou'])}" for row in scores["classes"]]
+        lines += [
+            f"  {row['name']:<{width}}  Dice {_estimate(row['dice'])}  IoU {_estimate(row['iou'])}"
+            for row in scores["classes"]
+        ]
         if scores["without_union"]:
-            lines.append(f"not in the means, absent from reference and prediction: {', '.join(scores['without_union'])}")
+            lines.append(
+                f"not in the means, absent from reference and prediction: {', '.join(scores['without_union'])}"
+            )
     return lines
 
 

@@ -69,7 +69,7 @@ def train(
     workers: int | None = None,
     format: str | None = None,  # noqa: A002, the word of the command line
     classes: Path | Sequence[str] | None = None,
-    map: Mapping[int, int] | None = None,  # noqa: A002
+    map: Mapping[int | Literal["other"], int] | None = None,  # noqa: A002
     ignore: Sequence[int] | None = None,
     background: int | Literal["none"] | None = None,
     channels: Literal["gray", "rgb"] | None = None,
@@ -209,6 +209,7 @@ def _fit(
         tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
         save_model_file(run.model_file, tensors, card)
 
+    assert config.class_weights != "balanced"  # the plan has made numbers of it
     criterion = create_loss(config.loss, classes.num_classes, config.class_weights)
     what = SegmentTask(criterion) if task == "segment" else ClassifyTask(criterion, config.label_smoothing)
     loader = _loader(plan, pipeline, dataset, device)

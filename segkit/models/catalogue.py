@@ -13,9 +13,9 @@ from segkit.models.options import default_options
 def list_models() -> list[dict[str, Any]]:
     """One JSON-ready row per backbone and decoder; nothing is built.
 
-    Every row has `name`, `kind` (`backbone` or `decoder`), `family` (`segkit`, `smp` or `timm`) and `options`
-    (`name=default`); a backbone also has `weights` (the published sets) and `capabilities`. Besides the rows every model
-    of timm can be built as backbone `smp/tu-NAME`.
+    Every row has `name`, `kind` (`backbone` or `decoder`), `family` (`segkit` or `smp`) and `options` (`name=default`);
+    a backbone also has `weights` (the published sets) and `capabilities`, a decoder what it `requires` of them.
+    Besides the rows every model of timm can be built as backbone `smp/tu-NAME`.
     """
     return [*map(_backbone_row, BACKBONES), *map(_decoder_row, DECODERS)]
 
@@ -34,7 +34,13 @@ def _backbone_row(name: str) -> dict[str, Any]:
 
 def _decoder_row(name: str) -> dict[str, Any]:
     entry = DECODERS.get(name)
-    return {"name": name, "kind": "decoder", "family": entry.family, "options": _options(entry.build)}
+    return {
+        "name": name,
+        "kind": "decoder",
+        "family": entry.family,
+        "options": _options(entry.build),
+        "requires": sorted(entry.requires),
+    }
 
 
 def _options(build: Callable[..., Any]) -> list[str]:

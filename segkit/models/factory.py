@@ -77,8 +77,9 @@ def build_model(config: ModelConfig) -> Model:
 def _build_backbone(config: ModelConfig) -> tuple[Backbone, dict[str, Any]]:
     entry = BACKBONES.get(config.backbone)
     known = default_options(entry.build)
-    wanted = DECODERS.get(config.decoder).backbone_options if config.decoder else {}
-    preset = {name: value for name, value in wanted.items() if name in known}
+    decoder = DECODERS.get(config.decoder) if config.decoder else None
+    preset = decoder.backbone_options if decoder and decoder.family == entry.family else {}
+    preset = {name: value for name, value in preset.items() if name in known}
     options = check_options(f"backbone {config.backbone}", entry.build, {**preset, **config.backbone_options})
     return entry.build(config.in_channels, **options), options
 
@@ -88,15 +89,14 @@ def _build_decoder(config: ModelConfig, backbone: Backbone) -> tuple[Decoder | N
         return None, {}
     entry = DECODERS.get(config.decoder)
     options = check_options(f"decoder {config.decoder}", entry.build, config.decoder_options)
-    decoder = entry.build(backbone.specs, **options)
-    missing = decoder.requires - backbone.capabilities
+    missing = entry.requires - backbone.capabilities
     if missing:
         able = [name for name in BACKBONES if missing <= BACKBONES.get(name).capabilities]
         raise UsageError(
             f"decoder {config.decoder} needs {', '.join(sorted(missing))}, which backbone {config.backbone} lacks; "
             f"backbones that have it: {', '.join(able)}"
         )
-    return decoder, options
+    return entry.build(backbone.specs, **options), options
 
 
 def _storable(options: Mapping[str, Any]) -> dict[str, Option]:

@@ -19,7 +19,13 @@ def data_summary(run: RunFiles) -> dict[str, Any] | None:
     counts = [{"name": "Images", "counts": [images[part] for part in parts]}]
     if run.fingerprint.get("groups"):
         counts.append({"name": "Groups", "counts": [run.fingerprint["groups"][part] for part in parts]})
-    return {"parts": parts, "counts": counts, "classes": _class_shares(run, parts), "facts": _facts(run.fingerprint)}
+    return {
+        "parts": parts,
+        "counts": counts,
+        "classes": _class_shares(run, parts),
+        "of": "pixels" if "class_pixels" in run.fingerprint else "images",
+        "facts": _facts(run.fingerprint),
+    }
 
 
 def css_color(color: Sequence[int]) -> str:

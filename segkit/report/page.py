@@ -14,6 +14,7 @@ from segkit.visualization.errors import CONFUSED, IGNORED, INVENTED, MISSED
 
 LARGEST_MATRIX = 40
 """Above this number of classes the most frequent confusions are listed instead of the whole matrix."""
+MOST_FREQUENT = 20
 
 _DATASET_SCORES = {
     "mean_foreground_dice": "Mean foreground Dice",
@@ -101,18 +102,17 @@ def _confusion(run: RunFiles) -> dict[str, Any] | None:
     counts = [[int(count) for count in row[1:]] for row in run.confusion[1:]]
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     colors = [css_color(row["color"]) for row in run.scores.get("classes", [])] or ["transparent"] * len(names)
-    wrong = [
-        {"reference": names[i], "prediction": names[j], "count": counts[i][j], "share": shares[i][j]}
-        for i in range(len(names))
-        for j in range(len(names))
-        if i != j and counts[i][j]
-    ]
+    pairs = [(i, j) for i in range(len(names)) for j in range(len(names)) if i != j and counts[i][j]]
+    pairs.sort(key=lambda pair: -counts[pair[0]][pair[1]])
     return {
         "names": names,
         "colors": colors,
         "rows": [list(zip(count, share, strict=True)) for count, share in zip(counts, shares, strict=True)],
         "whole": len(names) <= LARGEST_MATRIX,
-        "frequent": sorted(wrong, key=lambda found: -found["count"])[:20],
+        "frequent": [
+            {"reference": names[i], "prediction": names[j], "count": counts[i][j], "share": shares[i][j]}
+            for i, j in pairs[:MOST_FREQUENT]
+        ],
         "what": "images" if run.scores.get("task") == "classify" else "pixels",
     }
 

@@ -36,7 +36,9 @@ class TrainingConfig(Config):
     validations: int = Field(8, ge=2, description="validations where a budget ends the run; fewer when they are slow")
     checkpoint_seconds: float = Field(300.0, ge=0, description="the longest time between two checkpoints")
     loss: str = Field("ce_dice", description="ce_dice, ce, dice or focal")
-    class_weights: tuple[float, ...] | None = Field(None, description="weight of each class in the loss; None: equal")
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
+        None, description="weight of each class in the loss; balanced: inverse to its share; None: equal"
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the loss that asks for every class alike (classification)"
     )

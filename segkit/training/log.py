@@ -12,6 +12,8 @@ from typing_extensions import override
 from segkit.errors import OutputError
 from segkit.training.validation import ValidationReport
 
+COLUMNS = ("epoch", "step", "seconds", "learning_rate")
+
 
 class MetricsLog(Callback):
     """Writes epoch, step, seconds, learning rate, training losses (`train_loss`) and validation scores.
@@ -40,10 +42,7 @@ class MetricsLog(Callback):
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the file what the checkpoint knows."""
-        if self._rows:
-            self._write()
-        else:
-            self._path.unlink(missing_ok=True)
+        self._write()
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -56,13 +55,12 @@ class MetricsLog(Callback):
         self._rows = state_dict["rows"]
 
     def _write(self) -> None:
+        columns = dict.fromkeys([*COLUMNS, *(name for row in self._rows for name in row)])
         temporary = self._path.with_name(self._path.name + ".part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(
-                    file, fieldnames=list(dict.fromkeys(name for row in self._rows for name in row))
-                )
+                writer = csv.DictWriter(file, fieldnames=list(columns))
                 writer.writeheader()
                 writer.writerows(self._rows)
             temporary.replace(self._path)

@@ -25,9 +25,9 @@ def out_of_memory(
     while tried > 0 and not _fits(module, {name: values[:tried] for name, values in batch.items()}, precision, device):
         tried //= 2
     if tried > 0:
-        return SegkitError(f"{problem}; a batch of {tried} does: use '--batch-size {tried}'")
+        return SegkitError(f"{problem}; a batch of {tried} fits: use '--batch-size {tried}'")
     return SegkitError(
-        f"{problem}, nor does a single one; use a crop of {height // 2}x{width // 2} or a smaller network"
+        f"{problem}, nor does a single one fit; use a crop of {height // 2}x{width // 2} or a smaller network"
     )
 
 

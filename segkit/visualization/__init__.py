@@ -2,6 +2,6 @@
 
 from segkit.visualization.display import to_display
 from segkit.visualization.overlay import overlay
-from segkit.visualization.panels import side_by_side, split_panels
+from segkit.visualization.panels import side_by_side, split_panels, thumbnail
 
-__all__ = ["overlay", "side_by_side", "split_panels", "to_display"]
+__all__ = ["overlay", "side_by_side", "split_panels", "thumbnail", "to_display"]

@@ -51,7 +51,7 @@ def side_by_side(
         RGB picture of its own size: each panel is scaled to a side of 280 to 560 pixels.
     """
     size = _panel_size(reference.shape)
-    shown = _scaled(to_display(image), size, smooth=True)
+    shown = thumbnail(image)
     truth, predicted = (_scaled(classes.indices(ids), size, smooth=False) for ids in (reference, prediction))
     # From here on the ids are indices, so that the resized masks need no second class map.
     plain = ClassMap(classes.names, classes.colors, background=classes.background)
@@ -64,6 +64,11 @@ def side_by_side(
     wrong = f"{error_share(reference, prediction, classes):.1%} of pixels"
     tinted = [index for index in classes.foreground if (truth == index).any() or (predicted == index).any()]
     return _compose(panels, (("Image", title), ("Reference", ""), ("Prediction", ""), ("Errors", wrong)), plain, tinted)
+
+
+def thumbnail(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """An image (H, W) or (H, W, C) of any type as an RGB picture of a panel's size."""
+    return _scaled(to_display(image), _panel_size(image.shape[:2]), smooth=True)
 
 
 def split_panels(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

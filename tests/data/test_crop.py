@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from segkit.data.crop import Window, choose_window, cut_image, cut_mask, resize_mask, scaled_size
 from segkit.structures import IGNORE_INDEX
@@ -83,7 +85,7 @@ def test_a_window_inside_is_a_plain_slice() -> None:
 @pytest.mark.parametrize("channels", [1, 3, 7, 16])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_mirroring_is_numpys_reflection(channels: int, dtype: type) -> None:
-    image = np.random.default_rng(0).integers(0, 200, (5, 6, channels)).astype(dtype)
+    image: NDArray[Any] = np.random.default_rng(0).integers(0, 200, (5, 6, channels)).astype(dtype)
     expected = np.pad(image, ((2, 3), (4, 1), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(cut_image(image, Window(-2, -4, 10, 11)), expected)
 

@@ -80,7 +80,7 @@ def test_an_unknown_label_is_refused(record: Record) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFileError, match="gone.png"):
+    with pytest.raises(UnreadableFileError, match=r"gone\.png"):
         load_sample(Record("gone", tmp_path / "gone.png"), CLASSES)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from segkit.data.facts import LISTED_VALUES, MaskFacts, class_pixels, count_valu
 from segkit.structures import IGNORE_INDEX, ClassMap
 
 
-def random_image(dtype: str, channels: int) -> NDArray[np.generic]:
+def random_image(dtype: str, channels: int) -> NDArray[Any]:
     generator = np.random.default_rng(0)
     if dtype == "float32":
         return generator.normal(3, 10, (57, 83, channels)).astype(np.float32)
@@ -52,7 +54,7 @@ def test_hash_is_of_pixels_shape_and_dtype() -> None:
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     assert pixel_hash(image) == pixel_hash(np.asfortranarray(image))
     others = (image.reshape(4, 2, 3), image.astype(np.uint16), np.where(image == 23, np.uint8(0), image))
-    assert len({pixel_hash(image), *map(pixel_hash, others)}) == 4
+    assert len({pixel_hash(image), *(pixel_hash(other) for other in others)}) == 4
 
 
 def test_class_pixels_leave_out_ignored_and_unknown_values() -> None:

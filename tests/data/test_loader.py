@@ -41,7 +41,7 @@ def test_each_pass_takes_every_record_once() -> None:
 
 @pytest.mark.parametrize("draws", [3, 7, 10, 25])
 def test_no_record_is_more_than_one_draw_ahead(draws: int) -> None:
-    counts: Counter[int] = Counter({index: 0 for index in range(10)})
+    counts: Counter[int] = Counter(dict.fromkeys(range(10), 0))
     for epoch in draws_of(EpochSampler(10, draws, seed=0), 12):
         for draw in epoch:
             counts[draw.index] += 1
@@ -91,16 +91,18 @@ def test_batches_are_full_unless_the_epoch_is_smaller_than_one() -> None:
 
 
 def test_workers_use_one_thread_even_after_this_process_used_many() -> None:
-    before = threads()
+    """With `cv2.setNumThreads(1)` in the workers most of them hang or crash."""
+    before = cv2.getNumThreads()
     cv2.setNumThreads(4)
-    cv2.GaussianBlur(np.zeros((2048, 2048), np.float32), (0, 0), 3)  # starts OpenCV's threads, which a fork lacks
-    loader = training_loader(Echo(), EpochSampler(4, 4, 0), 2, workers=1)
-    assert next(iter(loader))["threads"].tolist() == [[1, 1], [1, 1]]
-    cv2.setNumThreads(before[1])
+    cv2.GaussianBlur(np.zeros((2048, 2048), np.float32), (0, 0), 3)  # starts threads that a forked process lacks
+    for _ in range(3):
+        loader = training_loader(Echo(), EpochSampler(4, 4, 0), 2, workers=2, start_method="fork")
+        assert [batch["threads"].tolist() for batch in loader] == [[[1, 1], [1, 1]]] * 2
+    cv2.setNumThreads(before)
 
 
 def test_the_loader_leaves_torchs_global_random_state_alone() -> None:
-    """A resumed run makes its loader at another moment; with the global generator its dropout would differ from then on."""
+    """A resumed run makes its loader at another moment; it must find the same state for its dropout."""
     for workers in (0, 1):
         state = torch.get_rng_state()
         next(iter(training_loader(Echo(), EpochSampler(4, 4, 0), 2, workers)))

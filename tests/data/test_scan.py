@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.data.image_io import read_image, read_mask
+from segkit.data.image_io import read_image, read_mask, read_raster
+from segkit.data.readers._base import Raster
 from segkit.data.scan import Facts, scan
 from segkit.data.scan_cache import cache_folder
 from segkit.structures import Record
@@ -38,11 +39,13 @@ def pairs(tmp_path: Path) -> list[Record]:
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Every file that is decoded from now on."""
-    import segkit.data.scan as module
-
     read: list[Path] = []
-    original = module.read_raster
-    monkeypatch.setattr(module, "read_raster", lambda path: (read.append(path), original(path))[1])
+
+    def reading(path: Path) -> Raster:
+        read.append(path)
+        return read_raster(path)
+
+    monkeypatch.setattr("segkit.data.scan.read_raster", reading)
     return read
 
 
@@ -98,7 +101,9 @@ def test_a_damaged_cache_is_harmless(pairs: list[Record], cache: Path, damage: b
     assert file.read_bytes() == content
 
 
-def test_an_unwritable_cache_is_said_and_harmless(pairs: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_is_said_and_harmless(
+    pairs: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("SEGKIT_CACHE", str(tmp_path / "file"))
     facts = scan(pairs)
@@ -106,7 +111,9 @@ def test_an_unwritable_cache_is_said_and_harmless(pairs: list[Record], tmp_path:
     assert "the scan could not be kept for next time" in facts.notes[0]
 
 
-def test_an_interrupted_scan_goes_on_where_it_stopped(pairs: list[Record], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_scan_goes_on_where_it_stopped(
+    pairs: list[Record], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(done: int, total: int) -> None:
         if done == 6:
             raise KeyboardInterrupt
@@ -161,7 +168,10 @@ def test_equal_pixels_have_equal_hashes_in_any_file_format(tmp_path: Path, cache
 
 def test_camvid_facts_equal_a_plain_loop(datasets: Callable[[str], Path], cache: Path) -> None:
     root = datasets("camvid")
-    found = [Record(path.stem, path, root / "valannot" / f"{path.stem}.png") for path in sorted((root / "val").iterdir())[:12]]
+    found = [
+        Record(path.stem, path, root / "valannot" / f"{path.stem}.png")
+        for path in sorted((root / "val").iterdir())[:12]
+    ]
     facts: Facts = scan(found)
     for record in found:
         assert isinstance(record.mask, Path)
@@ -179,5 +189,7 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_scanning_needs_no_torch() -> None:
-    code = "import sys; import segkit.data.scan, segkit.data.check, segkit.data.split; assert 'torch' not in sys.modules"
+    code = (
+        "import sys; import segkit.data.scan, segkit.data.check, segkit.data.split; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -26,7 +26,9 @@ def sizes(found: tuple[Record, ...]) -> tuple[int, int, int]:
     return counts["train"], counts["val"], counts["test"]
 
 
-@pytest.mark.parametrize(("count", "expected"), [(3, (1, 1, 1)), (20, (14, 3, 3)), (100, (70, 15, 15)), (1000, (700, 150, 150))])
+@pytest.mark.parametrize(
+    ("count", "expected"), [(3, (1, 1, 1)), (20, (14, 3, 3)), (100, (70, 15, 15)), (1000, (700, 150, 150))]
+)
 def test_cut_of_70_15_15(count: int, expected: tuple[int, int, int]) -> None:
     split = split_records(records(count), NOTHING, DataConfig())
     assert sizes(split.records) == expected
@@ -69,7 +71,9 @@ def test_each_part_has_its_share_of_every_class() -> None:
 
 def test_three_images_of_a_rare_class_reach_all_parts() -> None:
     found = records(40)
-    presence = {record.id: frozenset([0, 1]) if record.id in {"003", "017", "031"} else frozenset([0]) for record in found}
+    presence = {
+        record.id: frozenset([0, 1]) if record.id in {"003", "017", "031"} else frozenset([0]) for record in found
+    }
     split = split_records(found, presence, DataConfig())
     assert {record.split for record in split.records if 1 in presence[record.id]} >= {"train"}
     assert len({record.split for record in split.records if 1 in presence[record.id]}) >= 2
@@ -89,7 +93,11 @@ def test_groups_stay_whole_and_large_ones_train() -> None:
 
 def test_stratify_gives_every_part_a_unit() -> None:
     units = {"huge": [frozenset([0])] * 97, "b": [frozenset([0])], "c": [frozenset([0, 1])]}
-    assert sorted(stratify(units, {"train": 0.7, "val": 0.15, "test": 0.15}, seed=0).values()) == ["test", "train", "val"]
+    assert sorted(stratify(units, {"train": 0.7, "val": 0.15, "test": 0.15}, seed=0).values()) == [
+        "test",
+        "train",
+        "val",
+    ]
 
 
 def test_own_parts_are_kept() -> None:
@@ -163,11 +171,11 @@ def test_split_file_of_csv_and_of_a_saved_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("id,split\n000,train\n00l,val\n", r"lists 1 ids that the data does not have, for example '00l'. Did you mean '00"),
+        ("id,split\na,train\nb,val\n", r"names no image of the data: it lists 'a', the data has '000'"),
         ("id,split\n000,training\n", r"unknown part 'training'; allowed: train, val, test"),
         ("id,split\n000,train\n000,val\n", r"1 ids are listed twice, for example '000'"),
         ("name,part\n000,train\n", r"split.csv lacks the column id, split; it has name, part"),
-        ("id,split\n000\n", r"split.csv, line 2: 1 cells, the header has 2"),
+        ("id,split\n000\n", r"split.csv, line 2: 1 cell"),
     ],
 )
 def test_wrong_split_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -178,9 +186,9 @@ def test_wrong_split_files_are_refused(tmp_path: Path, content: str, message: st
 
 
 def test_a_missing_split_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the table .*none.csv: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read the table .*none\.csv: No such file"):
         read_split_file(tmp_path / "none.csv")
-    with pytest.raises(UsageError, match="cannot read the split file .*none.json: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read the split file .*none\.json: No such file"):
         read_split_file(tmp_path / "none.json")
     (tmp_path / "list.json").write_text("[1, 2]")
     with pytest.raises(UsageError, match="needs a list of ids for each of train, val and test"):
@@ -204,3 +212,13 @@ def test_wrong_group_by_is_refused(group_by: str, message: str) -> None:
 def test_group_column_of_a_table() -> None:
     found = [Record("a", Path("a.png"), group="p1")]
     assert group_records(found, "group") == tuple(found) == group_records(found, None)
+
+
+def test_ids_of_a_split_file_that_no_image_has_are_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text("id,split\n000,train\n00l,val\nbad,test\n")
+    split = split_records(records(2), NOTHING, DataConfig(split=path), unused=["bad"])
+    left_out, unknown = split.findings
+    assert (left_out.code, left_out.files) == ("unassigned-image", ("001",))
+    assert (unknown.code, unknown.files) == ("unknown-split-id", ("00l",))
+    assert "split.csv names 1 ids that no image has, for example '00l'. Did you mean '00" in unknown.message

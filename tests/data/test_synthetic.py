@@ -14,6 +14,7 @@ from PIL import Image
 
 from segkit.data.cells import ROUND, SPINDLE, draw_scene
 from segkit.data.image_io import read_image, read_mask
+from segkit.data.opening import open_dataset
 from segkit.data.synthetic import CLASSES, write_sample
 from segkit.errors import OutputError, UsageError
 
@@ -45,7 +46,11 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
     first, second, other = (digest(tmp_path / name) for name in "abc")
     assert first == second
     assert first.keys() == other.keys()
-    assert {name for name in first if first[name] == other[name]} <= {"classes.csv", "split.csv", "labels.csv"}
+    assert {name for name in first if first[name] == other[name]} <= {
+        "classes.csv",
+        "split.csv",
+        "classification/labels.csv",
+    }
 
 
 def test_a_larger_sample_begins_with_the_smaller_one(tmp_path: Path) -> None:
@@ -69,6 +74,18 @@ def test_the_files_and_the_split(sample: Path) -> None:
     assert [row["name"] for row in table(sample / "classes.csv")] == list(CLASSES.names)
 
 
+def test_it_is_read_without_options(sample: Path) -> None:
+    masks = open_dataset(sample)
+    assert (masks.task, masks.findings) == ("segment", ())
+    assert masks.classes.names == CLASSES.names
+    assert masks.classes.background == 0
+    assert [len(masks.split(part)) for part in ("train", "val", "test")] == [16, 4, 4]
+    labels = open_dataset(sample / "classification" / "labels.csv")
+    assert (labels.task, labels.findings) == ("classify", ())
+    assert set(labels.classes.names) == {"round_cell", "spindle_cell"}
+    assert [len(labels.split(part)) for part in ("train", "val", "test")] == [16, 4, 4]
+
+
 def test_the_default_test_part_allows_an_interval() -> None:
     from segkit.data.synthetic import _parts
 
@@ -77,7 +94,7 @@ def test_the_default_test_part_allows_an_interval() -> None:
 
 def test_masks_instances_boxes_and_labels_agree(sample: Path) -> None:
     boxes = table(sample / "boxes.csv")
-    labels = {row["image"]: row["label"] for row in table(sample / "labels.csv")}
+    labels = {row["image"]: row["label"] for row in table(sample / "classification" / "labels.csv")}
     for path in sorted((sample / "images").iterdir())[:8]:
         mask, cells = read_mask(sample / "masks" / path.name), read_mask(sample / "instances" / path.name)
         own = [row for row in boxes if row["image"] == f"images/{path.name}"]
@@ -90,7 +107,7 @@ def test_masks_instances_boxes_and_labels_agree(sample: Path) -> None:
             box = [int(row[side]) for side in ("x_min", "y_min", "x_max", "y_max")]
             assert box == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
         kinds = Counter(row["class"] for row in own)
-        assert labels[f"images/{path.name}"] == kinds.most_common(1)[0][0]
+        assert labels[f"../images/{path.name}"] == kinds.most_common(1)[0][0]
         assert len(kinds) == 1 or kinds["round_cell"] != kinds["spindle_cell"]
 
 
@@ -104,7 +121,7 @@ def test_cells_touch_and_both_kinds_are_common(sample: Path) -> None:
 
 
 def test_no_threshold_solves_it(sample: Path) -> None:
-    """The best threshold over the whole set, found with the truth at hand, and Otsu's per image, each in its better polarity."""
+    """Neither the best one for the whole set, found with the truth at hand, nor Otsu's per image; both ways round."""
     from skimage.filters import threshold_otsu
 
     images = np.stack([read_image(path)[..., 0] for path in sorted((sample / "images").iterdir())])

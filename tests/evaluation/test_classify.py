@@ -6,7 +6,8 @@ import pytest
 from segkit.errors import DataError
 from segkit.evaluation.evaluate import evaluate
 from segkit.structures import ClassMap, Record
-from tests.evaluation.conftest import KnownProbabilities, WriteRecords
+from tests.evaluation.conftest import WriteRecords
+from tests.evaluation.known import KnownProbabilities
 
 NAMES = ("ant", "bee", "cat")
 IMAGES = [np.zeros((8, 8), np.uint8)] * 30

@@ -11,7 +11,9 @@ def test_each_image_at_most_once_and_in_order(count: int) -> None:
     chosen = choose(scores)
     indices = [index for _, _, index in chosen]
     assert len(set(indices)) == len(indices) == min(count, 9)
-    ranks = {rank: [scores[index] for found, _, index in chosen if found == rank] for rank in ("worst", "median", "best")}
+    ranks = {
+        rank: [scores[index] for found, _, index in chosen if found == rank] for rank in ("worst", "median", "best")
+    }
     assert ranks["worst"] == sorted(scores)[: len(ranks["worst"])]
     assert ranks["best"] == sorted(scores, reverse=True)[: len(ranks["best"])]
 

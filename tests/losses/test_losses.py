@@ -35,7 +35,7 @@ def test_names() -> None:
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_cross_entropy_is_torchs(weights: tuple[float, ...] | None) -> None:
     logits, mask = example()
-    expected = F.cross_entropy(logits, mask, weights and torch.tensor(weights), ignore_index=IGNORE_INDEX)
+    expected = F.cross_entropy(logits, mask, torch.tensor(weights) if weights else None, ignore_index=IGNORE_INDEX)
     torch.testing.assert_close(create_loss("ce", NUM_CLASSES, weights)(logits, mask), expected)
 
 
@@ -136,5 +136,5 @@ def test_wrong_class_weights(weights: tuple[float, ...]) -> None:
 
 
 def test_unknown_loss_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="unknown loss 'ce_dcie'. Did you mean 'ce_dice'?"):
+    with pytest.raises(UsageError, match=r"unknown loss 'ce_dcie'. Did you mean 'ce_dice'?"):
         create_loss("ce_dcie", NUM_CLASSES)

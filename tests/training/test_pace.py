@@ -84,7 +84,8 @@ def test_progress_reaches_the_end_with_the_last_step(clock: Clock) -> None:
     clock.now += 20.0  # reading the data counts as time, not as progress
     progress = simulate(clock, budget, 0.1, 3.0).progress
     assert progress[0] == 0
-    assert progress == sorted(progress) or max(a - b for a, b in zip(progress, progress[1:], strict=False)) < 0.05
+    # Only the first validation, which shortens the time to train in, may move it: forward, as the end comes nearer.
+    assert progress == sorted(progress)
     assert progress[-1] > 0.98
 
 

@@ -54,7 +54,9 @@ class Squares(Dataset[dict[str, Tensor]]):
         return {"image": mask[None] + 0.5 * torch.randn(1, 16, 16, generator=random), "mask": mask}
 
 
-def tiny_loader(batch_size: int = 4, draws: int = 28, workers: int = 0, delay: float = 0.0) -> DataLoader[dict[str, Tensor]]:
+def tiny_loader(
+    batch_size: int = 4, draws: int = 28, workers: int = 0, delay: float = 0.0
+) -> DataLoader[dict[str, Tensor]]:
     # Forked, so that a worker of a process that was not forked itself need not import torch again.
     return training_loader(Squares(delay), EpochSampler(draws, draws, seed=0), batch_size, workers, start_method="fork")
 

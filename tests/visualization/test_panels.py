@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segkit.structures import ClassMap
-from segkit.visualization import overlay, side_by_side, split_panels
+from segkit.visualization import overlay, side_by_side, split_panels, thumbnail
 from segkit.visualization.errors import CONFUSED, IGNORED, INVENTED, MISSED, error_map, error_share
 
 CLASSES = ClassMap(("background", "a", "b"), ((0, 0, 0), (200, 0, 100), (0, 120, 40)))
@@ -48,6 +48,12 @@ def test_panels_come_back_whole(size: tuple[int, int]) -> None:
         np.testing.assert_array_equal(panels[1], panels[2])
     else:
         assert (height, width) == (560, 168)
+
+
+def test_thumbnail_shrinks_large_images_and_enlarges_small_ones_by_whole_pixels() -> None:
+    assert thumbnail(np.zeros((3000, 4000, 3), np.uint8)).shape == (420, 560, 3)
+    digit = np.random.default_rng(0).integers(0, 255, (28, 28)).astype(np.uint8)
+    np.testing.assert_array_equal(thumbnail(digit)[..., 0], np.kron(digit, np.ones((10, 10), np.uint8)))
 
 
 def test_panels_show_reference_and_prediction() -> None:

@@ -53,7 +53,7 @@ def _apply(source: str, parts: dict[str, str], records: Sequence[Record], listed
     unknown = tuple(sorted(parts.keys() - {record.id for record in records} - set(listed_ids)))
     findings: tuple[Finding, ...] = ()
     if unknown:
-        message = f"{source} names {len(unknown)} ids that no image has; ids are image names without suffix"
+        message = f"{source} names ids that no image has ({len(unknown)}): ids are image names without suffix"
         findings = (finding("unknown-split-id", message, unknown),)
     changed = sum(record.split is not None and record.split != parts.get(record.id) for record in records)
     note = f"splits from {source}" + (f", which overrides the folders for {changed} images" if changed else "")

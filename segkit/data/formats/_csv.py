@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 from segkit.errors import UsageError
@@ -13,14 +12,15 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 
 
 def read_columns(path: Path) -> tuple[str, ...]:
-    """The column names of a table, lower case."""
-    return _columns(_lines(path, limit=1))
+    """The column names of a table, lower case; what is no UTF-8 text is read as far as it goes, to recognise tables."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return _columns(file.readline())
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table as column -> text, blank rows left out; raises `UsageError` for a row with too many or few cells."""
+    """The rows of a table as column -> text, blank rows left out; raises `UsageError` for rows of another length."""
     lines = _lines(path)
-    columns = _columns(lines)
+    columns = _columns(lines[0])
     reader = csv.reader(lines[1:], delimiter=_delimiter(lines[0]))
     rows = [(reader.line_num + 1, [cell.strip() for cell in cells]) for cells in reader]
     for number, cells in rows:
@@ -38,19 +38,18 @@ def require_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -
         raise UsageError(f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(columns)}")
 
 
-def _lines(path: Path, limit: int | None = None) -> list[str]:
-    """The first lines of a text file, at least an empty one."""
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file, at least an empty one."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            return list(islice(file, limit)) or [""]
+        return path.read_text(encoding="utf-8-sig").splitlines() or [""]
     except OSError as error:
         raise UsageError(f"cannot read the table {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"cannot read the table {path}: it is no UTF-8 text; save it as CSV in UTF-8") from None
 
 
-def _columns(lines: Sequence[str]) -> tuple[str, ...]:
-    cells = next(csv.reader(lines[:1], delimiter=_delimiter(lines[0])))
+def _columns(header: str) -> tuple[str, ...]:
+    cells = next(csv.reader([header], delimiter=_delimiter(header)))
     return tuple(cell.strip().lower() for cell in cells)
 
 

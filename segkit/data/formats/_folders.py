@@ -39,7 +39,7 @@ class FolderName:
 
     @classmethod
     def parse(cls, name: str) -> FolderName | None:
-        """The meaning of names such as `images`, `train`, `trainannot`, `val_masks`, `images-test`; None without one."""
+        """The meaning of names such as `images`, `train`, `trainannot`, `val_masks`, `images-test`; else None."""
         match = _SPLIT_THEN_KIND.fullmatch(name) or _KIND_THEN_SPLIT.fullmatch(name)
         if match is None or not match[0].strip("-_ "):
             return None
@@ -97,7 +97,12 @@ class ImageFiles:
 
 def holds_images(folder: Path) -> bool:
     """Whether an image file lies in the folder or below it."""
-    return any(_cut_suffix(name)[1].lower() in IMAGE_SUFFIXES for name in _walk(str(folder), ""))
+    return any(map(_is_image, _walk(str(folder), "")))
+
+
+def holds_other_files_only(folder: Path) -> bool:
+    """Whether files lie in the folder or below it, and none is an image."""
+    return not holds_images(folder) and any(True for _ in _walk(str(folder), ""))
 
 
 def find_class_file(root: Path) -> Path | None:
@@ -127,7 +132,11 @@ def _walk(folder: str, prefix: str) -> Iterator[str]:
                 yield prefix + entry.name
 
 
+def _is_image(name: str) -> bool:
+    return _cut_suffix(name)[1].lower() in IMAGE_SUFFIXES
+
+
 def _cut_suffix(name: str) -> tuple[str, str]:
-    """Name and suffix of a path in text: a `Path` for each of ten thousand names would take longer than listing them."""
+    """Name and suffix of a path in text: a `Path` for each of ten thousand names would be slow."""
     dot = name.rfind(".")
     return (name[:dot], name[dot:]) if dot > name.rfind("/") else (name, "")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.data.formats._folders import FolderName, holds_images, subfolders
+from segkit.data.formats._folders import FolderName, holds_images, holds_other_files_only, subfolders
 from segkit.data.split import PARTS
 from segkit.errors import DataError
 
@@ -30,7 +30,7 @@ class Layout:
 
 def find_layout(root: Path) -> Layout:
     """The layout of a mask folder; raises `DataError` where several folders could be the masks of one split."""
-    folders = [(folder, name) for folder in subfolders(root) if (name := FolderName.parse(folder.name))]
+    folders = _named_folders(root)
     plain = _pairs([(folder, name) for folder, name in folders if name.split is None])
     if plain and plain[0].masks:
         by_kind = _by_split(plain[0].images, plain[0].masks)
@@ -43,6 +43,12 @@ def find_layout(root: Path) -> Layout:
         first = next(part for part in joined if part.masks)
         return Layout(f"mask folder, {first.images.name} + {first.masks.name if first.masks else ''}", tuple(joined))
     return Layout("no mask folder")
+
+
+def _named_folders(root: Path) -> list[tuple[Path, FolderName]]:
+    """The folders whose name says something; a folder of masks that holds other files only is none."""
+    named = [(folder, name) for folder in subfolders(root) if (name := FolderName.parse(folder.name))]
+    return [(folder, name) for folder, name in named if not (name.masks and holds_other_files_only(folder))]
 
 
 def _pairs(folders: list[tuple[Path, FolderName]]) -> list[Part]:
@@ -58,11 +64,11 @@ def _pairs(folders: list[tuple[Path, FolderName]]) -> list[Part]:
 
 
 def _inside(folder: Path, split: str) -> list[Part]:
-    """The parts inside the folder of a split, such as train/images + train/masks."""
-    names = [
-        (inner, name) for inner in subfolders(folder) if (name := FolderName.parse(inner.name)) and name.split is None
-    ]
-    return [Part(part.images, part.masks, split) for part in _pairs(names)]
+    """The parts inside the folder of a split, such as train/images + train/masks; images without more are one part."""
+    parts = _pairs([(inner, name) for inner, name in _named_folders(folder) if name.split is None])
+    if not parts and holds_images(folder):
+        return [Part(folder, None, split)]
+    return [Part(part.images, part.masks, split) for part in parts]
 
 
 def _by_split(images: Path, masks: Path) -> tuple[Part, ...]:

@@ -48,8 +48,8 @@ EQUAL_NAMES = NameRule()
 def find_rule(images: Collection[str], masks: Collection[str]) -> NameRule:
     """The rule that pairs images and masks.
 
-    Equal names, unless they leave files unpaired on both sides and one constant prefix or suffix does not; where no name
-    is equal, the piece that pairs at least half of the files, so that the others can be named as missing.
+    Equal names, unless they leave files unpaired on both sides and one constant prefix or suffix does not; where no
+    name is equal, the piece that pairs at least half of the files, so that the others can be named as missing.
     """
     possible = min(len(images), len(masks))
     equal = len(EQUAL_NAMES.pairs(images, masks))

@@ -47,7 +47,7 @@ class ImageFolder:
         records, id_notes = unique_ids(records)
         assigned = apply_split_files(root, records)
         repeated = [file for files, _ in listed for file in files.repeated]
-        message = "{n} files differ from another one by the suffix alone; keep one of them"
+        message = "files that differ from another one by the suffix alone ({n}): keep one of them"
         return Listing(
             root=root,
             layout="one folder per class" + (", split first" if folders[0][1] else ""),

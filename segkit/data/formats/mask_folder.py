@@ -10,7 +10,7 @@ from typing import ClassVar
 from segkit.data.findings import Finding
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
-from segkit.data.formats._folders import ImageFiles, find_class_file, finding_of_files, subfolders
+from segkit.data.formats._folders import ImageFiles, find_class_file, finding_of_files, holds_images, subfolders
 from segkit.data.formats._ids import unique_ids
 from segkit.data.formats._layout import Part, find_layout
 from segkit.data.formats._pairing import EQUAL_NAMES, find_class_files, find_rule
@@ -24,7 +24,8 @@ Mask = Path | Mapping[str, Path]
 class MaskFolder:
     """`images/ + masks/`, `train/{images,masks}`, `{images,masks}/train`, `train/ + trainannot/` and their like.
 
-    Masks are one file per image, one folder per class (`masks/CLASS/NAME.png`) or one file per class (`NAME_CLASS.png`).
+    Masks are one file per image, one folder per class (`masks/CLASS/NAME.png`), or one file per class
+    (`NAME_CLASS.png`).
     """
 
     rank: ClassVar[int] = 1
@@ -117,16 +118,12 @@ def _match(images: ImageFiles, masks: ImageFiles) -> tuple[dict[str, Mask], tupl
 
 
 def _class_folders(images: ImageFiles, masks: ImageFiles) -> list[ImageFiles]:
-    """The folders of one class each; none where masks lie beside them or they mirror the images' folders."""
+    """The folders of one class each; none where masks lie beside them or a folder is called like an image."""
     if any("/" not in name for name in masks.files):
         return []
-    image_folders = {name.split("/")[0] for name in images.files if "/" in name}
-    folders = [ImageFiles.below(folder) for folder in subfolders(masks.folder)]
-    return (
-        []
-        if any(files.folder.name in image_folders for files in folders)
-        else [files for files in folders if files.files]
-    )
+    taken = {name.split("/")[0] for name in images.files}
+    folders = [ImageFiles.below(folder) for folder in subfolders(masks.folder) if holds_images(folder)]
+    return [] if any(files.folder.name in taken for files in folders) else folders
 
 
 def _match_class_folders(
@@ -143,7 +140,8 @@ def _match_class_folders(
 
 
 def _class_note(names: Iterable[str], kind: str) -> str:
-    return f"one mask {kind} per class: {', '.join(sorted(set(names)))}; an image without a file for a class holds none of it"
+    listed = ", ".join(sorted(set(names)))
+    return f"one mask {kind} per class: {listed}; an image without a file for a class holds none of it"
 
 
 def _findings(parts: list[_ListedPart], root: Path) -> list[Finding]:
@@ -152,10 +150,10 @@ def _findings(parts: list[_ListedPart], root: Path) -> list[Finding]:
     orphans = [file for part in parts for file in part.orphans]
     repeated = [file for part in parts for file in part.repeated]
     listed = {
-        "unlabelled-split": ("{n} folders of images have no folder of masks and are left out", unlabelled),
-        "missing-mask": ("{n} images have no mask; add the masks, or take the images out", missing),
-        "orphan-mask": ("{n} masks have no image and are left out", orphans),
-        "duplicate-id": ("{n} files differ from another one by the suffix alone; keep one of them", repeated),
+        "unlabelled-split": ("folders of images without a folder of masks ({n}) are left out", unlabelled),
+        "missing-mask": ("images without a mask ({n}): add the masks, or take the images out", missing),
+        "orphan-mask": ("masks without an image ({n}) are left out", orphans),
+        "duplicate-id": ("files that differ from another one by the suffix alone ({n}): keep one of them", repeated),
     }
     return [
         found for code, (message, files) in listed.items() for found in finding_of_files(code, message, files, root)

@@ -11,6 +11,7 @@ from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._csv import TABLE_SUFFIXES, read_columns, read_rows
 from segkit.data.formats._folders import SPLITS, find_class_file
+from segkit.data.formats._layout import find_layout
 from segkit.data.rules import finding
 from segkit.errors import DataError, UsageError, nearest
 from segkit.structures import Record
@@ -28,8 +29,11 @@ class Table:
     rank: ClassVar[int] = 0
 
     def recognises(self, root: Path) -> bool:
-        """Whether `root` is a table, or a folder with a table of images in it."""
-        return root.suffix.lower() in TABLE_SUFFIXES if root.is_file() else bool(_tables(root))
+        """Whether `root` is a table, or a folder with a table of images in it; masks in folders come before labels."""
+        if root.is_file():
+            return root.suffix.lower() in TABLE_SUFFIXES
+        tables = _tables(root)
+        return any("mask" in read_columns(path) for path in tables) or bool(tables and not find_layout(root).parts)
 
     def list(self, root: Path) -> Listing:
         """List the records.
@@ -43,8 +47,8 @@ class Table:
         rows = read_rows(path)
         task: Literal["segment", "classify"] = "segment" if "mask" in columns else "classify"
         target = "mask" if task == "segment" else "label"
-        without = [row["image"] for row in rows if not _has_target(path.parent, row, target)]
-        records = {_id(row["image"]): _record(path, row) for row in rows if row["image"] not in without}
+        without = sorted({row["image"] for row in rows if not _has_target(path.parent, row, target)})
+        records = {_id(row["image"]): _record(path, row) for row in rows if _has_target(path.parent, row, target)}
         if not records:
             raise DataError(f"{path} names no image with a {target}; paths in the table are relative to its folder")
         repeated = [image for image, count in Counter(_id(row["image"]) for row in rows).items() if count > 1]
@@ -125,10 +129,10 @@ def _findings(without: list[str], repeated: list[str], target: str) -> list[Find
     """An image that does not exist is no matter of names: reading it says so."""
     found = []
     if without:
-        code, what = ("missing-mask", "existing mask") if target == "mask" else ("unknown-label", "label")
-        message = f"{len(without)} images have no {what}; fill the column {target}, or take the rows out"
+        code, what = ("missing-mask", "an existing mask") if target == "mask" else ("unknown-label", "a label")
+        message = f"images without {what} ({len(without)}): fill the column {target}, or take the rows out"
         found.append(finding(code, message, without))
     if repeated:
-        message = f"{len(repeated)} images are in several rows, or differ by the suffix alone; keep one row each"
+        message = f"images in several rows, or that differ by the suffix alone ({len(repeated)}): keep one row each"
         found.append(finding("duplicate-id", message, repeated))
     return found

@@ -57,9 +57,9 @@ class Raster:
     def mask(self) -> NDArray[Any]:
         """The stored mask values (H, W): ids, palette indices, or colours packed as `r << 16 | g << 8 | b`.
 
-        Gray stored as colour stays a colour here: whether gray values are ids can only be judged over the whole data set.
-        Raises `UnreadableFileError` where there is no one whole number per pixel: transparent pixels, fractions, negative
-        numbers, other counts of channels.
+        Gray stored as colour stays a colour here: only the whole data set tells whether gray values are ids.
+        Raises `UnreadableFileError` where there is no one whole number per pixel: transparent pixels, fractions,
+        negative numbers, other counts of channels.
         """
         values = self._as_integers(self._mask_channels())
         if values.shape[2] == 1:

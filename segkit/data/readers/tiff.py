@@ -61,7 +61,7 @@ def _channel_axis(path: Path, axes: str, shape: tuple[int, ...]) -> int | None:
     if shape[axis] > MAX_CHANNELS:
         raise UnreadableFileError(
             path,
-            f"{shape[axis]} pages or channels, segkit reads at most {MAX_CHANNELS} channels; save each page as its own file",
+            f"{shape[axis]} pages or channels, at most {MAX_CHANNELS} are read; save each page as its own file",
         )
     return axis
 

@@ -80,7 +80,7 @@ class BackboneEntry:
 
     Attributes:
         build: function (in_channels, *, typed options) to `Backbone`.
-        family: where it comes from.
+        family: the library it comes from.
         capabilities: what its instances offer with default options.
         published_weights: names of the pretrained weights that can be fetched for it.
     """

@@ -5,10 +5,12 @@ smp and timm are imported when one of these names is asked for, not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -18,24 +20,28 @@ from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry, Fe
 _PREFIX = "smp/"
 _TIMM = "tu-"
 _TIMM_EXAMPLES = ("tu-convnext_tiny", "tu-mobilenetv3_large_100", "tu-resnet50d", "tu-vit_base_patch16_224")
-_TRANSFORMER_FAMILIES = {f"timm.models.{family}" for family in ("vision_transformer", "deit", "beit", "eva")}
+_TRANSFORMER_FAMILIES = {f"timm.models.{family}" for family in ("vision_transformer", "deit", "eva")}
 
 
 class SmpBackbone(Backbone):
-    """An encoder of smp: features at strides 1, 2, 4, ...
+    """An encoder of smp, any depth.
 
-    The image, which most encoders return as their first feature, and empty placeholders are no maps and are dropped.
+    Its specs are measured on a small image when it is built: encoders of smp and timm begin at stride 1, 2 or 4, and
+    return the image itself or empty placeholders among their features. Those are no maps and are dropped.
     """
 
-    def __init__(self, name: str, encoder: Any, in_channels: int, output_stride: int) -> None:
+    def __init__(self, name: str, encoder: Any, in_channels: int) -> None:
         super().__init__()
         self.name = name
         self.in_channels = in_channels
         self.encoder = encoder
-        first = 0 if name.startswith("vgg") or getattr(encoder, "_is_vgg_style", False) else 1
-        channels = encoder.out_channels
-        self._levels = [level for level in range(first, len(channels)) if channels[level] > 0]
-        self.specs = tuple(FeatureSpec(channels[level], min(2**level, output_stride)) for level in self._levels)
+        image = torch.zeros(1, in_channels, 64, 64, device=next(encoder.parameters()).device)
+        with _recording(encoder):
+            features = encoder(image)
+            self._levels = [i for i, map_ in enumerate(features) if map_ is not image and map_.shape[1] > 0]
+            maps = [features[level] for level in self._levels]
+            _freeze_unused_parameters(encoder, maps)
+        self.specs = tuple(FeatureSpec(map_.shape[1], image.shape[2] // map_.shape[2]) for map_ in maps)
 
     def forward(self, images: Tensor) -> Features:
         """Compute the maps of `images`."""
@@ -60,9 +66,14 @@ class SmpTransformerBackbone(Backbone):
         self.name = name
         self.in_channels = in_channels
         self.encoder = encoder
-        self.capabilities = frozenset({"token_maps", "prefix_tokens"} if encoder.has_prefix_tokens else {"token_maps"})
+        if encoder.has_prefix_tokens:
+            self.capabilities = frozenset({"prefix_tokens"})
         shapes = zip(encoder.out_channels, encoder.output_strides, strict=True)
         self.specs = tuple(FeatureSpec(channels, stride) for channels, stride in shapes)
+        side = 2 * self.stride_multiple
+        with _recording(encoder):
+            maps, tokens = encoder(torch.zeros(1, in_channels, side, side, device=next(encoder.parameters()).device))
+            _freeze_unused_parameters(encoder, [*maps, *(token for token in tokens if token is not None)])
 
     def forward(self, images: Tensor) -> Features:
         """Compute the maps of `images`."""
@@ -83,14 +94,15 @@ def build_smp(
     depth: Annotated[int, Field(ge=3, le=5)] = 5,
     output_stride: Literal[8, 16, 32] = 32,
 ) -> SmpBackbone:
-    """Build an encoder: number of levels, and the stride beyond which convolutions are dilated instead."""
+    """Build an encoder: number of levels, and the stride beyond which convolutions are dilated instead.
+
+    Raises `UsageError` where the encoder cannot be dilated or takes images of one size only.
+    """
     try:
-        encoder = _smp_encoder(name, in_channels, depth, output_stride, None)
+        return SmpBackbone(name, _smp_encoder(name, in_channels, depth, output_stride, None), in_channels)
     except (ValueError, TypeError, NotImplementedError, AssertionError, RuntimeError) as error:
         options = f"depth={depth}, output_stride={output_stride}"
         raise UsageError(f"backbone smp/{name} cannot be built with {options}: {error}") from error
-    _freeze_unused_stages(encoder, depth)
-    return SmpBackbone(name, encoder, in_channels, output_stride)
 
 
 def build_transformer(name: str, in_channels: int) -> SmpTransformerBackbone:
@@ -128,9 +140,8 @@ def _find_timm_model(name: str) -> BackboneEntry:
         raise UsageError(f"unknown backbone '{_PREFIX}{name}': timm has no such model.{hint}")
     weights = ("imagenet",) if timm.models.is_model_pretrained(timm_name) else ()
     if timm.models.model_entrypoint(timm_name).__module__ in _TRANSFORMER_FAMILIES:
-        capabilities = frozenset({"token_maps", "prefix_tokens"})
-        return BackboneEntry(partial(build_transformer, name), "timm", capabilities, weights)
-    return BackboneEntry(partial(build_smp, name), "timm", published_weights=weights)
+        return BackboneEntry(partial(build_transformer, name), "smp", frozenset({"prefix_tokens"}), weights)
+    return BackboneEntry(partial(build_smp, name), "smp", published_weights=weights)
 
 
 def _smp_encoder(
@@ -148,14 +159,24 @@ def _transformer_encoder(name: str, in_channels: int, pretrained: bool) -> Any:
     return TimmViTEncoder(timm_name, pretrained=pretrained, in_channels=in_channels, dynamic_img_size=True)
 
 
-def _freeze_unused_stages(encoder: Any, depth: int) -> None:
-    """Stages beyond `depth` never run; distributed training would wait for their gradients."""
-    if depth == 5 or not hasattr(encoder, "get_stages"):
-        return
-    for stride, stages in encoder.get_stages().items():
-        if stride > 2**depth:
-            for stage in stages:
-                stage.requires_grad_(False)
+@contextmanager
+def _recording(encoder: nn.Module) -> Iterator[None]:
+    """Evaluation mode, which changes no statistics and draws no random number, with gradients recorded."""
+    with torch.inference_mode(False), torch.enable_grad():
+        encoder.eval()
+        yield
+        encoder.train()
+
+
+def _freeze_unused_parameters(encoder: nn.Module, maps: Sequence[Tensor]) -> None:
+    """Freeze what no map depends on: classifiers left over, stages beyond the depth.
+
+    Distributed training would wait for their gradients, and weight decay would shrink them.
+    """
+    parameters = list(encoder.parameters())
+    gradients = torch.autograd.grad([map_.sum() for map_ in maps], parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
 
 
 def _fetched_state(build: Callable[[], nn.Module], what: str) -> dict[str, Tensor]:

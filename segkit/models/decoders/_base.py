@@ -20,7 +20,6 @@ class Decoder(nn.Module):
     Attributes:
         out_channels: channels of the map.
         out_stride: pixels of the image per pixel of the map.
-        requires: capabilities the backbone must have.
         stride_multiple: sides of the image must be multiples of this, besides the backbone's own multiple.
         head_kernel_size: kernel of the convolution that turns the map into logits.
         head_align_corners: whether the logits are interpolated between the centres of the corner pixels.
@@ -28,7 +27,6 @@ class Decoder(nn.Module):
 
     out_channels: int
     out_stride: int
-    requires: frozenset[str] = frozenset()
     stride_multiple: int = 1
     head_kernel_size: int = 1
     head_align_corners: bool = False
@@ -44,12 +42,14 @@ class DecoderEntry:
 
     Attributes:
         build: function (specs, *, typed options) to `Decoder`; raises `UsageError` for specs it cannot work on.
-        family: where it comes from.
-        backbone_options: options the architecture sets on a backbone that has them, unless the user does.
+        family: the library it comes from.
+        requires: capabilities the backbone must have.
+        backbone_options: options the architecture sets on a backbone of its own family, unless the user does.
     """
 
     build: Callable[..., Decoder]
     family: str
+    requires: frozenset[str] = frozenset()
     backbone_options: Mapping[str, Option] = field(default_factory=dict)
 
 

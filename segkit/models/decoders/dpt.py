@@ -17,7 +17,7 @@ class DptDecoder(Decoder):
 
     Args:
         specs: maps of the transformer.
-        readout: how the class token is mixed into the maps.
+        readout: how the class and register tokens are mixed into the maps.
         channels: channels of the maps before they are brought to strides 4, 8, 16, 32.
         fusion_channels: channels of the fused map.
     """
@@ -31,7 +31,6 @@ class DptDecoder(Decoder):
         from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
         from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder, DPTSegmentationHead
 
-        self.requires = frozenset({"token_maps"} if readout == "ignore" else {"token_maps", "prefix_tokens"})
         self.out_channels, self.out_stride = fusion_channels, 2
         self.decoder = DPTDecoder(
             [spec.channels for spec in specs],
@@ -47,8 +46,7 @@ class DptDecoder(Decoder):
 
     def forward(self, features: Features, size: tuple[int, int]) -> Tensor:  # noqa: ARG002
         """Decode the maps and prefix tokens of a transformer."""
-        tokens = features.auxiliary.get("prefix_tokens", (None,) * len(features.maps))
-        return self.refinement(self.decoder(features.maps, tokens))
+        return self.refinement(self.decoder(features.maps, features.auxiliary["prefix_tokens"]))
 
 
 def build_dpt(
@@ -62,4 +60,4 @@ def build_dpt(
     return DptDecoder(specs, readout, channels, fusion_channels)
 
 
-DECODERS.register("smp/dpt")(DecoderEntry(build_dpt, "smp"))
+DECODERS.register("smp/dpt")(DecoderEntry(build_dpt, "smp", requires=frozenset({"prefix_tokens"})))

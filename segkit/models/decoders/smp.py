@@ -89,8 +89,8 @@ class Pyramid:
         if self.strides != doubling or first > finest or self.depth < 3 or (coarsest and last not in coarsest):
             limits = f" and end at {' or '.join(map(str, coarsest))}" if coarsest else ""
             raise UsageError(
-                f"decoder smp/{architecture} needs maps whose strides double, start at {finest} or less, reach 8{limits}; "
-                f"this backbone has strides {given}; 'smp/resnet34' fits"
+                f"decoder smp/{architecture} needs strides that double, start at {finest} or less and reach 8{limits}; "
+                f"this backbone has {given}; 'smp/resnet34' fits"
             )
 
     def block_channels(self, given: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -105,7 +105,7 @@ def _architecture(name: str, backbone_options: Mapping[str, Option] | None = Non
     """Decorator that files a builder as decoder `smp/name`."""
 
     def register(build: Build) -> Build:
-        DECODERS.register(f"smp/{name}")(DecoderEntry(build, "smp", backbone_options or {}))
+        DECODERS.register(f"smp/{name}")(DecoderEntry(build, "smp", backbone_options=backbone_options or {}))
         return build
 
     return register

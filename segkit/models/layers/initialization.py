@@ -9,7 +9,7 @@ def initialize(module: nn.Module) -> None:
     """Give every layer inside `module` its initial weights, in place.
 
     Convolutions before a ReLU: He et al. 2015 (fan in). A transposed convolution whose kernel equals its stride feeds
-    each output pixel from one tap only, so its fan in is the number of input channels. Normalization starts as identity.
+    each output pixel from one tap only: its fan in is the number of input channels. Normalization starts as identity.
     """
     for layer in module.modules():
         if isinstance(layer, nn.ConvTranspose2d):

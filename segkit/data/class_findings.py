@@ -1,0 +1,101 @@
+"""What stands against a class map, in words: values, colours and files that are no class, and how to solve it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from segkit.data.class_file import ClassFile
+from segkit.data.facts import MaskFacts
+from segkit.data.findings import Finding
+from segkit.data.rules import finding
+
+LISTED = 12
+SMOOTHED = 32
+"""So many unknown values come from smoothing or JPEG, not from classes."""
+
+
+def unknown_ids(
+    targets: Mapping[int, int], classes: ClassFile, files: Mapping[int, list[str]], num_masks: int, is_declared: bool
+) -> list[Finding]:
+    """A finding about stored values whose id is no class, or none.
+
+    Args:
+        targets: stored value -> the id it stands for.
+        classes: declared, or inferred up to the first gap.
+        files: stored value -> the masks that hold it.
+        num_masks: masks in the data set.
+        is_declared: the classes were declared.
+    """
+    unknown = sorted(value for value, id_ in targets.items() if id_ not in classes.ids)
+    if not unknown:
+        return []
+    concerned = _concerned(unknown, files)
+    values = f"mask values {_listed(unknown)} (in {len(concerned)} of {num_masks} masks)"
+    if len(unknown) > SMOOTHED:
+        message = f"{values} are traces of smoothing or JPEG; export the masks anew as PNG, without smoothing"
+    elif is_declared:
+        message = (
+            f"{values} are no class of {classes.source} ({list_classes(classes)}); give '--map {unknown[0]}=ID' "
+            f"or '--ignore {','.join(map(str, unknown))}', or declare them as classes"
+        )
+    else:
+        ordered = sorted(targets, key=lambda value: (targets[value], value))
+        pairs = ",".join(f"{value}={id_}" for id_, value in enumerate(ordered) if value != id_)
+        message = (
+            f"{values} leave a gap, class ids are 0, 1, 2, ... (found: {_listed(sorted(files))}); "
+            f"give '--map {pairs}', or declare the classes that are absent with --classes FILE|NAMES"
+        )
+    return [finding("unknown-id", message, concerned)]
+
+
+def unknown_colors(
+    unknown: Collection[int], files: Mapping[int, list[str]], num_masks: int, declared: ClassFile | None
+) -> list[Finding]:
+    """A finding about packed colours that no class has, or none; the arguments are those of `unknown_ids`."""
+    if not unknown:
+        return []
+    concerned = _concerned(unknown, files)
+    colors = _listed([(value >> 16, value >> 8 & 255, value & 255) for value in sorted(unknown)])
+    if declared and declared.colors:
+        message = (
+            f"mask colours {colors} (in {len(concerned)} of {num_masks} masks) are no class of {declared.source}; "
+            "add them there, with the name void where they are not to be counted"
+        )
+    else:
+        message = (
+            f"masks hold colours and nothing says which classes they are: {colors}; "
+            "give a class file: --classes FILE.csv with the columns id,name,r,g,b"
+        )
+    return [finding("unknown-id", message, concerned)]
+
+
+def unknown_class_files(classes: ClassFile, masks: Mapping[str, MaskFacts]) -> list[Finding]:
+    """A finding about mask files called like no class, or none."""
+    concerned = [name for name, facts in masks.items() if not facts.classes.keys() <= set(classes.names)]
+    names = sorted({name for facts in masks.values() for name in facts.classes} - set(classes.names))
+    message = f"mask files are called {_listed(names)}, which is no class of {classes.source} that counts; add it there"
+    return [finding("unknown-id", message, concerned)] if concerned else []
+
+
+def instance_ids(masks: Mapping[str, MaskFacts]) -> Finding:
+    """The finding that masks number objects."""
+    highest = max(max(facts.values, default=0) for facts in masks.values())
+    message = (
+        f"masks number objects (1 to {highest}) instead of naming classes; "
+        "give '--map other=1' to learn object against background, or '--map VALUE=CLASS' for each number"
+    )
+    return finding("instance-ids", message, [name for name, facts in masks.items() if max(facts.values, default=0) > 0])
+
+
+def list_classes(classes: ClassFile) -> str:
+    """Ids and names, for messages."""
+    return _listed([f"{id_} {name}" for id_, name in zip(classes.ids, classes.names, strict=True)])
+
+
+def _concerned(values: Iterable[int], files: Mapping[int, list[str]]) -> list[str]:
+    return sorted({name for value in values for name in files[value]})
+
+
+def _listed(items: Sequence[object]) -> str:
+    more = f" and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    return ", ".join(map(str, items[:LISTED])) + more

@@ -1,0 +1,311 @@
+"""Layouts, pairs, splits and tables, judged by names."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from segkit.data.findings import Finding
+from segkit.data.formats._base import Listing, list_records
+from segkit.data.formats._folders import FolderName
+from segkit.data.formats._pairing import EQUAL_NAMES, NameRule, find_class_files, find_rule
+from segkit.errors import DataError, UsageError
+
+
+def make(root: Path, *patterns: str) -> Path:
+    """Empty files, because listing opens none; `{a,b}` in a path stands for each of a and b."""
+    for pattern in patterns:
+        options = re.search(r"\{(.*?)\}", pattern)
+        if options:
+            make(root, *(pattern.replace(options[0], option, 1) for option in options[1].split(",")))
+        else:
+            (root / pattern).parent.mkdir(parents=True, exist_ok=True)
+            (root / pattern).touch()
+    return root
+
+
+def found(listing: Listing, code: str) -> Finding:
+    return next(finding for finding in listing.findings if finding.code == code)
+
+
+def test_camvid_is_segnets_layout_with_its_splits(datasets: Callable[[str], Path]) -> None:
+    listing = list_records(datasets("camvid"))
+    assert listing.layout == "mask folder, train + trainannot"
+    assert [sum(r.split == part for r in listing.records) for part in ("train", "val", "test")] == [367, 101, 233]
+    assert listing.class_file is not None
+    assert listing.class_file.name == "classes.csv"
+    assert listing.findings == () == listing.notes
+    record = next(r for r in listing.records if r.id == "0001TP_006690")
+    assert isinstance(record.mask, Path)
+    assert (record.image.name, record.mask.parent.name) == ("0001TP_006690.jpg", "trainannot")
+
+
+def test_membrane_slices_are_flat_image_and_label(datasets: Callable[[str], Path]) -> None:
+    listing = list_records(datasets("isbi2012_em"))
+    assert listing.layout == "mask folder, flat"
+    assert [record.id for record in listing.records] == [f"{number:02d}" for number in range(30)]
+
+
+def test_split_csv_beside_real_data(datasets: Callable[[str], Path]) -> None:
+    listing = list_records(datasets("hrf_av"))
+    assert [sum(r.split == part for r in listing.records) for part in ("train", "test")] == [24, 21]
+    assert listing.notes == ("splits from split.csv",)
+
+
+@pytest.mark.parametrize("images", ["images", "Image", "imgs", "IMG"])
+@pytest.mark.parametrize("masks", ["masks", "Mask", "labels", "LABEL", "annotations", "annotation"])
+def test_flat_folders_by_any_name(tmp_path: Path, images: str, masks: str) -> None:
+    make(tmp_path, f"{images}/{{a,b}}.jpg", f"{masks}/{{a,b}}.png")
+    listing = list_records(tmp_path)
+    assert (listing.layout, listing.task) == ("mask folder, flat", "segment")
+    assert [(record.id, record.split) for record in listing.records] == [("a", None), ("b", None)]
+
+
+@pytest.mark.parametrize(
+    ("layout", "pattern"),
+    [
+        ("mask folder, split first", "{split}/{kind}/{name}.png"),
+        ("mask folder, kind first", "{kind}/{split}/{name}.png"),
+        ("mask folder, train_images + train_masks", "{split}_{kind}/{name}.png"),
+        ("mask folder, images-train + masks-train", "{kind}-{split}/{name}.png"),
+    ],
+)
+def test_split_folders(tmp_path: Path, layout: str, pattern: str) -> None:
+    names = {"train": "abc", "validation" if "first" in layout else "val": "d", "test": "e"}
+    for split, ids in names.items():
+        for id_ in ids:
+            make(tmp_path, *(pattern.format(split=split, kind=kind, name=id_) for kind in ("images", "masks")))
+    listing = list_records(tmp_path)
+    assert listing.layout == layout
+    assert [record.split for record in listing.records] == ["train", "train", "train", "val", "test"]
+    assert listing.findings == ()
+
+
+def test_names_that_repeat_across_splits_carry_the_split(tmp_path: Path) -> None:
+    make(tmp_path, "train/{images,masks}/{0,1}.png", "val/{images,masks}/0.png")
+    listing = list_records(tmp_path)
+    assert [record.id for record in listing.records] == ["train/0", "train/1", "val/0"]
+    assert "image names repeat across splits, so every id starts with its split" in listing.notes
+
+
+def test_folders_of_patients_are_part_of_the_id(tmp_path: Path) -> None:
+    make(tmp_path, "images/p{1,2}/{a,b}.tif", "masks/p{1,2}/{a,b}_seg.png")
+    listing = list_records(tmp_path)
+    assert [record.id for record in listing.records] == ["p1/a", "p1/b", "p2/a", "p2/b"]
+    assert listing.notes == ("masks pair by the suffix '_seg'",)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "note"),
+    [
+        ("x{1,2,11}", "x{1,2,11}_mask", "masks pair by the suffix '_mask'"),
+        ("{1,2,11}", "gt-{1,2,11}", "masks pair by the prefix 'gt-'"),
+        ("img_{01,02,03}", "mask_{01,02,03}", "masks pair by the prefix 'mask' in place of 'img'"),
+        ("{21,22}_training", "{21,22}_manual1", "masks pair by the suffix 'manual1' in place of 'training'"),
+        ("{21,22}_image", "{21,22}", "masks pair by names without the images' suffix '_image'"),
+    ],
+)
+def test_one_constant_piece_pairs_and_is_said(tmp_path: Path, images: str, masks: str, note: str) -> None:
+    make(tmp_path, f"images/{images}.png", f"masks/{masks}.gif")
+    listing = list_records(tmp_path)
+    assert listing.notes == (note,)
+    assert listing.findings == ()
+    for record in listing.records:
+        assert isinstance(record.mask, Path)
+        assert re.findall(r"\d+", record.mask.stem)[0] == re.findall(r"\d+", record.id)[0]
+
+
+def test_a_number_that_goes_on_is_no_suffix() -> None:
+    images, masks = [f"frame{i}" for i in (1, 2, 3)], [f"frame{i}0" for i in (1, 2, 3)]
+    assert find_rule(images, masks) == EQUAL_NAMES
+    assert find_rule(images, [f"frame{i}.0" for i in (1, 2, 3)]) == NameRule("", ".0")
+
+
+def test_unpaired_files_are_named(tmp_path: Path) -> None:
+    make(tmp_path, "images/{a,b,c}.png", "masks/{a,b,d}_mask.png")
+    listing = list_records(tmp_path)
+    assert [record.id for record in listing.records] == ["a", "b"]
+    assert found(listing, "missing-mask").files == ("images/c.png",)
+    assert found(listing, "missing-mask").message == "images without a mask (1): add the masks, or take the images out"
+    assert found(listing, "orphan-mask").files == ("masks/d_mask.png",)
+
+
+def test_files_that_differ_by_suffix_alone_are_named(tmp_path: Path) -> None:
+    make(tmp_path, "images/a.{jpg,png}", "masks/a.png")
+    listing = list_records(tmp_path)
+    assert found(listing, "duplicate-id").files == ("images/a.png",)
+    assert len(listing.records) == 1
+
+
+def test_one_folder_or_file_per_class(tmp_path: Path) -> None:
+    make(tmp_path / "folders", "images/{1,2,3}.png", "masks/nucleus/{1,2}.png", "masks/cell/{2}_cell.png")
+    make(tmp_path / "files", "images/{1,11}.png", "masks/1_cell.png", "masks/{1,11}_cell_wall.png")
+    folders, files = list_records(tmp_path / "folders"), list_records(tmp_path / "files")
+    assert folders.records[1].mask == {
+        "cell": tmp_path / "folders/masks/cell/2_cell.png",
+        "nucleus": tmp_path / "folders/masks/nucleus/2.png",
+    }
+    assert found(folders, "missing-mask").files == ("images/3.png",)
+    assert files.records[1].mask == {"cell_wall": tmp_path / "files/masks/11_cell_wall.png"}
+    assert files.records[0].mask == {
+        "cell": tmp_path / "files/masks/1_cell.png",
+        "cell_wall": tmp_path / "files/masks/1_cell_wall.png",
+    }
+    assert files.notes == (
+        "one mask file per class: cell, cell_wall; an image without a file for a class holds none of it",
+    )
+
+
+def test_a_folder_of_objects_per_image_is_no_class(tmp_path: Path) -> None:
+    make(tmp_path, "images/{a,b}.png", "masks/a/{1,2}.png", "masks/b/1.png")
+    with pytest.raises(DataError, match=r"no image pairs with a mask .* 'a\.png' and '1\.png'"):
+        list_records(tmp_path)
+
+
+def test_numbered_files_per_image_are_no_classes() -> None:
+    assert find_class_files(["a", "b"], ["a_0", "a_1", "a_2", "b_0"]) is None
+
+
+def test_other_files_are_said_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    make(tmp_path, "images/{a.png,a.json,Thumbs.db,._a.png,.DS_Store}", "masks/a.png")
+    listing = list_records(tmp_path)
+    assert [record.id for record in listing.records] == ["a"]
+    assert listing.notes == ("left out in images: 1 .db, 1 .json (no images)",)
+
+
+def test_images_without_any_mask_folder_in_a_split(tmp_path: Path) -> None:
+    make(tmp_path, "train/{images,masks}/a.png", "test/images/b.png")
+    listing = list_records(tmp_path)
+    assert found(listing, "unlabelled-split").files == ("test/images",)
+    assert [record.id for record in listing.records] == ["a"]
+
+
+def test_split_files_beside_the_data(tmp_path: Path) -> None:
+    make(tmp_path, "images/{a,b,c}.png", "masks/{a,b,c}.png")
+    (tmp_path / "train.txt").write_text("a.png\nb\n")
+    (tmp_path / "val.txt").write_text("c\n")
+    assert [record.split for record in list_records(tmp_path).records] == ["train", "train", "val"]
+    (tmp_path / "train.txt").write_text("/data/a.png /data/annot/a.png\n")
+    assert [record.split for record in list_records(tmp_path).records] == [None, None, None]
+    (tmp_path / "split.csv").write_text("id,split\na,test\nb,train\nz,train\n")
+    listing = list_records(tmp_path)
+    assert [record.split for record in listing.records] == ["test", "train", None]
+    assert found(listing, "unknown-split-id").files == ("z",)
+
+
+def test_nothing_usable_says_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "hollow/images").mkdir(parents=True)
+    (tmp_path / "hollow/masks").mkdir()
+    make(tmp_path / "foreign", "images/cat.png", "masks/dog.png")
+    make(tmp_path / "unsure", "images/a.png", "masks/a.png", "labels/a.png")
+    with pytest.raises(UsageError, match=r"nowhere does not exist; name a folder of images and masks"):
+        list_records(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"empty has no layout segkit knows; expected images/ \+ masks/"):
+        list_records(tmp_path / "empty")
+    with pytest.raises(DataError, match=r"hollow/images holds no images segkit can read; put PNG"):
+        list_records(tmp_path / "hollow")
+    with pytest.raises(
+        DataError, match=r"no image pairs with a mask .* 'cat\.png' and 'dog\.png'; names must be equal"
+    ):
+        list_records(tmp_path / "foreign")
+    with pytest.raises(DataError, match=r"labels/ and masks/ could both be meant; rename one"):
+        list_records(tmp_path / "unsure")
+    with pytest.raises(UsageError, match=r"unknown data format 'mask-foldr'\. Did you mean 'mask-folder'\?"):
+        list_records(tmp_path / "empty", "mask-foldr")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_table_of_images_and_masks(tmp_path: Path, separator: str) -> None:
+    make(tmp_path, "scans/{a,b,c}.png", "truth/{1,2}.png")
+    rows = ["Image,mask,group,split", "scans/a.png,truth/1.png,p1,train", "scans/b.png,truth/2.png,p2,valid"]
+    rows += ["scans/c.png,truth/3.png,p3,test", ""]
+    (tmp_path / "data.csv").write_text("\ufeff" + "\n".join(rows).replace(",", separator), encoding="utf-8")
+    for root in (tmp_path, tmp_path / "data.csv"):
+        listing = list_records(root)
+        assert (listing.layout, listing.task) == ("table data.csv", "segment")
+        assert [(r.id, r.group, r.split) for r in listing.records] == [
+            ("scans/a", "p1", "train"),
+            ("scans/b", "p2", "val"),
+        ]
+        assert listing.records[1].mask == tmp_path / "truth/2.png"
+        assert found(listing, "missing-mask").files == ("scans/c.png",)
+
+
+def test_table_of_labels(tmp_path: Path) -> None:
+    make(tmp_path, "photos/{a,b}.png")
+    (tmp_path / "labels.csv").write_text("image,label\nphotos/a.png,cat\nphotos/b.png,\nphotos/a.png,cat\n")
+    listing = list_records(tmp_path)
+    assert listing.task == "classify"
+    assert [(record.id, record.label) for record in listing.records] == [("photos/a", "cat")]
+    assert found(listing, "unknown-label").files == ("photos/b.png",)
+    assert found(listing, "duplicate-id").files == ("photos/a",)
+
+
+def test_a_table_of_masks_comes_before_folders_and_one_of_labels_after(tmp_path: Path) -> None:
+    make(tmp_path, "images/{a,b}.png", "masks/{a,b}.png")
+    (tmp_path / "labels.csv").write_text("image,label\nimages/a.png,cat\n")
+    assert list_records(tmp_path).layout == "mask folder, flat"
+    assert list_records(tmp_path, "table").task == "classify"
+    (tmp_path / "pairs.csv").write_text("image,mask,group\nimages/a.png,masks/a.png,p1\n")
+    (tmp_path / "labels.csv").unlink()
+    assert list_records(tmp_path).layout == "table pairs.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,msk\na,b\n", r"lacks the column mask \(or label\); it has image, msk\. Is 'msk' meant to be 'mask'\?"),
+        ("image,mask,split\na,b,trian\n", r"unknown split 'trian'; allowed: train, val, test"),
+        ("image,mask\na,b,c\n", r"line 2: 3 cells, but 2 columns: image, mask"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    make(tmp_path, "a", "b")
+    (tmp_path / "data.csv").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        list_records(tmp_path / "data.csv")
+
+
+def test_a_table_in_another_encoding_beside_the_data_does_no_harm(tmp_path: Path) -> None:
+    make(tmp_path, "images/a.png", "masks/a.png")
+    (tmp_path / "notes.csv").write_bytes("patient,größe\nMüller,3\n".encode("latin-1"))
+    assert list_records(tmp_path).layout == "mask folder, flat"
+    (tmp_path / "data.csv").write_bytes("image,mask\nbäume.png,a.png\n".encode("latin-1"))
+    with pytest.raises(
+        UsageError, match=r"cannot read the table .*data\.csv: it is no UTF-8 text; save it as CSV in UTF-8"
+    ):
+        list_records(tmp_path)
+
+
+def test_one_folder_per_class(tmp_path: Path) -> None:
+    make(tmp_path / "plain", "{cat,dog}/{1,2}.jpg", "readme.txt")
+    make(tmp_path / "split", "train/{cat,dog}/{1,2}.jpg", "test/cat/3.jpg")
+    plain, split = list_records(tmp_path / "plain"), list_records(tmp_path / "split")
+    assert (plain.layout, plain.task) == ("one folder per class", "classify")
+    assert [(r.id, r.label) for r in plain.records][:3] == [("cat/1", "cat"), ("cat/2", "cat"), ("dog/1", "dog")]
+    assert split.layout == "one folder per class, split first"
+    assert [(r.id, r.label, r.split) for r in split.records][-1] == ("dog/2", "dog", "train")
+
+
+@pytest.mark.parametrize("names", ["{train,val}/a.png", "{images,fov}/a.png", "only/a.png"])
+def test_other_folders_are_no_classes(tmp_path: Path, names: str) -> None:
+    with pytest.raises(UsageError, match="has no layout segkit knows"):
+        list_records(make(tmp_path, names))
+
+
+def test_listing_is_picklable(tmp_path: Path) -> None:
+    listing = list_records(make(tmp_path, "images/{a,b}.png", "masks/cell/{a,b}.png", "masks/wall/a.png"))
+    assert pickle.loads(pickle.dumps(listing)) == listing
+
+
+def test_folder_names() -> None:
+    assert FolderName.parse("trainannot") == FolderName("train", images=False, masks=True)
+    assert FolderName.parse("Images_Val") == FolderName("val", images=True, masks=False)
+    assert FolderName.parse("training") == FolderName("train", images=False, masks=False)
+    assert FolderName.parse("trains") is None
+    assert FolderName.parse("_") is None

@@ -1,0 +1,95 @@
+"""The plan decides what the user left open, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from segkit.data.fingerprint import fingerprint
+from segkit.data.opening import open_dataset
+from segkit.errors import UsageError
+from segkit.experiment.config import ExperimentConfig
+from segkit.experiment.plan import Plan, balanced_weights, make_plan
+
+CPU = torch.device("cpu")
+
+
+def plan(data: Path, **settings: object) -> Plan:
+    config = ExperimentConfig.parse({"path": data, **settings})
+    dataset = open_dataset(data, config.data)
+    return make_plan(config, dataset, fingerprint(dataset), CPU)
+
+
+def test_defaults(discs: Path) -> None:
+    made = plan(discs)
+    assert (made.model.backbone, made.model.decoder, made.model.in_channels, made.model.num_classes) == ("plain", "unet", 1, 2)
+    assert made.config.sampling.crop == 64  # images of 48x40: the next multiple of 32 that holds them
+    assert made.config.sampling.draws_per_image == 1
+    assert made.config.training.batch_size == 4
+    assert made.config.training.learning_rate == 3e-3
+    assert made.config.training.budget_seconds == 600
+    assert made.config.training.precision in ("fp32", "bf16")
+
+
+def test_the_pipeline_holds_the_training_intensities(discs: Path) -> None:
+    import numpy as np
+
+    from segkit.data.image_io import read_image
+
+    made = plan(discs)
+    dataset = open_dataset(discs)
+    pixels = np.concatenate([read_image(record.image).ravel() for record in dataset.split("train")]) / 255
+    assert (made.pipeline.low, made.pipeline.high) == (0, 255)
+    assert made.pipeline.mean == pytest.approx((pixels.mean(),))
+    assert made.pipeline.std == pytest.approx((pixels.std(),))
+
+
+def test_what_was_asked_for_stays(discs: Path) -> None:
+    training = {"epochs": 3, "batch_size": 2, "learning_rate": 0.01, "precision": "fp32"}
+    made = plan(discs, training=training, sampling={"crop": 32}, model={"backbone": "smp/resnet18"})
+    assert made.config.training.epochs == 3
+    assert made.config.training.budget_seconds is None
+    assert (made.config.training.batch_size, made.config.training.learning_rate) == (2, 0.01)
+    assert made.config.training.precision == "fp32"
+    assert made.config.sampling.crop == 32
+    assert made.model.backbone == "smp/resnet18"
+
+
+def test_other_backbones_learn_more_slowly(discs: Path) -> None:
+    assert plan(discs, model={"backbone": "smp/resnet18"}).config.training.learning_rate == 1e-3
+
+
+def test_imagenet_weights_choose_a_backbone_that_has_them(discs: Path) -> None:
+    assert plan(discs, model={"weights": "imagenet"}).model.backbone == "smp/resnet34"
+
+
+def test_a_resolved_plan_plans_itself(discs: Path, tmp_path: Path) -> None:
+    first = plan(discs)
+    first.config.to_yaml(tmp_path / "config.yaml")
+    config = ExperimentConfig.from_yaml(tmp_path / "config.yaml")
+    dataset = open_dataset(discs, config.data)
+    again = make_plan(config, dataset, fingerprint(dataset), CPU)
+    assert (again.config, again.model, again.pipeline) == (first.config, first.model, first.pipeline)
+
+
+def test_classification_takes_no_mask_data(discs: Path) -> None:
+    with pytest.raises(UsageError, match="--task classify: .* has targets to segment"):
+        plan(discs, task="classify")
+
+
+def test_balanced_weights_by_hand() -> None:
+    # 90 and 10 of 100 things in 2 classes: 100 / (2 * 90) and 100 / (2 * 10)
+    assert balanced_weights([90, 10]) == pytest.approx((100 / 180, 5.0))
+
+
+def test_balanced_weights_reach_the_training(discs: Path) -> None:
+    weights = plan(discs, training={"class_weights": "balanced"}).config.training.class_weights
+    assert isinstance(weights, tuple)
+    assert weights[0] < 1 < weights[1]
+
+
+def test_rare_classes_are_sought(discs: Path) -> None:
+    assert plan(discs).config.sampling.foreground_share == 0  # a disc has about 13 % of its image
+    assert plan(discs, sampling={"foreground_share": 0.5}).config.sampling.foreground_share == 0.5

@@ -1,0 +1,32 @@
+"""Run folders: named, numbered, never overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segkit.errors import OutputError, UsageError
+from segkit.experiment.run import new_run
+
+
+def test_names_count_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "my cells"
+    assert new_run(None, data, "unet-smp/resnet34").folder == Path("runs/my-cells-unet-smp-resnet34-1")
+    assert new_run(None, data, "unet-smp/resnet34").folder == Path("runs/my-cells-unet-smp-resnet34-2")
+    (tmp_path / "runs" / "my-cells-unet-smp-resnet34-9").mkdir()
+    assert new_run(None, data, "unet-smp/resnet34").folder.name == "my-cells-unet-smp-resnet34-10"
+    assert new_run(None, data, "unet-plain").folder.name == "my-cells-unet-plain-1"
+
+
+def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
+    new_run(tmp_path / "run", tmp_path, "unet-plain")
+    with pytest.raises(UsageError, match="exists; name another folder with -o, or go on with that run"):
+        new_run(tmp_path / "run", tmp_path, "unet-plain")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot create .*Not a directory; name a folder you may write to with -o"):
+        new_run(tmp_path / "file" / "run", tmp_path, "unet-plain")

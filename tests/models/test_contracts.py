@@ -1,0 +1,144 @@
+"""What every registered backbone and decoder promises, tested over the registry."""
+
+from __future__ import annotations
+
+import json
+from math import ceil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from segkit.models.backbones._base import BACKBONES
+from segkit.models.config import ModelConfig
+from segkit.models.decoders._base import DECODERS
+from segkit.models.factory import build_model, create_model
+from segkit.models.model import Model
+
+# One of each class of encoders, the smallest.
+BACKBONE_CLASSES = (
+    "plain",
+    "smp/densenet121",
+    "smp/dpn68",
+    "smp/efficientnet-b0",
+    "smp/inceptionv4",
+    "smp/mit_b0",
+    "smp/mobilenet_v2",
+    "smp/mobileone_s0",
+    "smp/resnet18",
+    "smp/se_resnet50",
+    "smp/timm-efficientnet-b0",
+    "smp/timm-skresnet18",
+    "smp/tu-convnext_atto",
+    "smp/tu-vit_tiny_patch16_224",
+    "smp/vgg11",
+    "smp/xception",
+)
+# The transformers of smp draw random numbers in a way the meta device refuses, and the larger ones take seconds each.
+LARGE_TRANSFORMERS = {f"smp/mit_b{size}" for size in range(1, 6)}
+BACKBONE_OF = {"smp/dpt": "smp/tu-vit_tiny_patch16_224"}
+PRIME_SIZE = (97, 131)
+
+
+def backbone_of(decoder: str) -> str:
+    return BACKBONE_OF.get(decoder, "smp/resnet18")
+
+
+def random_images(channels: int, size: tuple[int, int], count: int = 1) -> torch.Tensor:
+    return torch.randn(count, channels, *size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in LARGE_TRANSFORMERS])
+def test_declared_channels_and_strides_are_real(name: str) -> None:
+    device = "cpu" if name == "smp/mit_b0" else "meta"
+    with torch.device(device):
+        backbone = BACKBONES.get(name).build(3)
+    multiple = 16 if "vit" in name else 1
+    size = tuple(ceil(side / multiple) * multiple for side in PRIME_SIZE)
+    features = backbone(torch.zeros(2, 3, *size, device=device))
+    assert len(features.maps) == len(backbone.specs)
+    assert [spec.stride for spec in backbone.specs] == sorted(spec.stride for spec in backbone.specs)
+    for spec, map_ in zip(backbone.specs, features.maps, strict=True):
+        assert map_.shape[:2] == (2, spec.channels)
+        assert all(abs(have - side / spec.stride) <= 1 for have, side in zip(map_.shape[2:], size, strict=True))
+
+
+@pytest.mark.parametrize("name", BACKBONE_CLASSES)
+@pytest.mark.parametrize("channels", [1, 4, 16])
+def test_backbones_take_any_number_of_channels(name: str, channels: int) -> None:
+    backbone = BACKBONES.get(name).build(channels).eval()
+    size = (backbone.stride_multiple * 2, backbone.stride_multiple * 3)
+    with torch.inference_mode():
+        features = backbone(random_images(channels, size))
+    for spec, map_ in zip(backbone.specs, features.maps, strict=True):
+        assert map_.shape == (1, spec.channels, size[0] // spec.stride, size[1] // spec.stride)
+
+
+@pytest.mark.parametrize("name", BACKBONE_CLASSES)
+def test_every_trained_parameter_of_a_backbone_gets_a_gradient(name: str) -> None:
+    backbone = BACKBONES.get(name).build(3)
+    sum(map_.mean() for map_ in backbone(random_images(3, (64, 64), count=2)).maps).backward()
+    assert [key for key, p in backbone.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@pytest.mark.parametrize("name", BACKBONE_CLASSES)
+@pytest.mark.parametrize("task", ["segment", "classify"])
+def test_every_backbone_serves_both_tasks_at_a_prime_size(name: str, task: str) -> None:
+    model = create_model(name, task=task, num_classes=5).eval()
+    with torch.inference_mode():
+        logits = model(random_images(3, (37, 53)))[task]
+    assert logits.shape == ((1, 5, 37, 53) if task == "segment" else (1, 5))
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("size", [(1, 1), (37, 53)])
+def test_every_decoder_gives_logits_of_the_images_size(name: str, size: tuple[int, int]) -> None:
+    model = create_model(backbone_of(name), name, num_classes=3, in_channels=4).eval()
+    with torch.inference_mode():
+        logits = model(random_images(4, size))["segment"]
+    assert logits.shape == (1, 3, *size)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_declared_channels_and_stride_of_a_decoder_are_real(name: str) -> None:
+    model = create_model(backbone_of(name), name, num_classes=3).eval()
+    assert model.decoder is not None
+    side = model.stride_multiple * 2
+    with torch.inference_mode():
+        map_ = model.decoder(model.backbone(random_images(3, (side, side))), (side, side))
+    assert map_.shape == (1, model.decoder.out_channels, side // model.decoder.out_stride, side // model.decoder.out_stride)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_every_trained_parameter_of_a_decoder_gets_a_gradient(name: str) -> None:
+    model = create_model(backbone_of(name), name, num_classes=3)
+    images = random_images(3, (model.stride_multiple, model.stride_multiple), count=2)
+    model(images)["segment"].square().mean().backward()
+    assert [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_saved_network_built_again_from_its_config_gives_the_same_output(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = create_model(backbone_of(name), name, num_classes=2, in_channels=1).eval()
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    config = ModelConfig.parse(json.loads(json.dumps(model.config.model_dump(mode="json"))))
+    again = build_model(config).eval()
+    again.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    images = random_images(1, (40, 70))
+    assert again.config == model.config
+    with torch.inference_mode():
+        assert torch.equal(model(images)["segment"], again(images)["segment"])
+
+
+@pytest.mark.parametrize("backbone", ["plain", "smp/resnet18"])
+def test_equal_seeds_give_equal_initial_weights(backbone: str) -> None:
+    def seeded() -> Model:
+        torch.manual_seed(7)
+        return create_model(backbone, num_classes=2)
+
+    first, second = seeded().state_dict(), seeded().state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
