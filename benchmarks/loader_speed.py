@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -62,7 +61,7 @@ class Training:
 def training_set(dataset: OpenDataset, images: int, crop: int) -> TrainingSet:
     """The first images of the training part, with the default augmentation."""
     pipeline = Pipeline(channels=3, mean=(0.41, 0.42, 0.43), std=(0.3, 0.3, 0.3))
-    records = [replace(record, split=None) for record in dataset.split("train")[:images]]
+    records = dataset.split("train")[:images]
     return TrainingSet(records, dataset.classes, pipeline, Augmenter("standard", 3), (crop, crop))
 
 

@@ -3,8 +3,8 @@
     python benchmarks/train_speed.py [--device cuda] [--rounds 5] [--steps 8]
 
 Both train smp's U-Net/ResNet-34 on the same batches in memory. The usual loop computes in fp32 with channels first and
-an unfused AdamW; segkit's is `segkit.training.fit.fit` with its defaults. They take turns, so that a machine whose speed
-drifts slows both; the table shows the median over the rounds.
+an unfused AdamW; segkit's is `segkit.training.fit.fit` with its defaults. They take turns, so that a machine whose
+speed drifts slows both; the table shows the median over the rounds.
 """
 
 from __future__ import annotations

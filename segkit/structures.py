@@ -33,6 +33,7 @@ class ClassMap:
         ids: the id of each class, unique, 0 to 65535; 0..K-1 when empty.
         values: stored value to class index, `IGNORE_INDEX` where not counted; identity over `ids` when empty.
         background: index of the background class, None when every class is foreground.
+        other: index for values that `values` does not name, such as the numbers of objects; None: they are errors.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class ClassMap:
     ids: tuple[int, ...] = ()
     values: Mapping[int, int] = field(default_factory=dict)
     background: int | None = 0
+    other: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "colors", tuple(self.colors) or palette(len(self.names)))
@@ -73,6 +75,8 @@ class ClassMap:
         known, indices = self._sorted_values
         position = np.searchsorted(known, raw).clip(max=len(known) - 1)
         wrong = known[position] != raw
+        if self.other is not None:
+            return np.where(wrong, np.int16(self.other), indices[position])
         if wrong.any():
             unknown = ", ".join(str(value) for value in np.unique(raw[wrong])[:10])
             raise DataError(f"mask value {unknown} is no class; known values: {', '.join(map(str, known[:20]))}")
@@ -97,6 +101,7 @@ class ClassMap:
             "ids": list(self.ids),
             "values": {str(value): index for value, index in self.values.items()},
             "background": self.background,
+            "other": self.other,
         }
 
     @classmethod
@@ -107,6 +112,7 @@ class ClassMap:
             ids=tuple(plain["ids"]),
             values={int(value): index for value, index in plain["values"].items()},
             background=plain["background"],
+            other=plain["other"],
         )
 
     @cached_property

@@ -29,12 +29,12 @@ def check(
     """Name every problem of DATA with its files; exit code 1 when training would refuse it."""
     from segkit.data.config import DataConfig
     from segkit.data.opening import open_dataset
-    from segkit.experiment.console import progress
+    from segkit.experiment.console import Teller
 
     settings = options.data_settings(
         format_name, classes, value_map, ignore, background, channels, allow, split, group_by
     )
-    with progress("reading", None, quiet=as_json) as advance:
+    with Teller(quiet=as_json).progress("reading") as advance:
         dataset = open_dataset(data, DataConfig.parse(settings, source="options"), progress=advance)
     if as_json:
         typer.echo(json.dumps(_document(dataset), indent=1))

@@ -23,18 +23,19 @@ def predict(
     quiet: options.Quiet = False,
 ) -> None:
     """Write a mask of exactly its size for every image, and a summary of areas; a bad file never stops the rest."""
-    from segkit.experiment.console import announce, progress
+    from segkit.experiment.console import Teller
     from segkit.inference.inputs import expand_inputs
     from segkit.inference.loading import load
     from segkit.inference.writer import write_predictions
 
     files = expand_inputs(inputs)
     predictor = load(model, device=device, precision=precision)
-    announce(*predictor.notes, quiet=quiet)
-    with progress("predicting", len(files), quiet) as advance:
+    teller = Teller(quiet)
+    teller.tell(*predictor.notes)
+    with teller.progress("predicting", len(files)) as advance:
         summary = write_predictions(
             predictor, files, output, overlay=overlay, probabilities=probabilities, progress=advance
         )
-    announce(summary.describe(), quiet=quiet)
+    teller.tell(summary.describe())
     if summary.errors:
         raise typer.Exit(NOT_COMPLETED)

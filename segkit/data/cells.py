@@ -54,7 +54,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Cell:
-    """The window around a cell: how far each pixel lies inside the outline (negative: outside), and its inside's look."""
+    """The window around a cell: how deep inside the outline each pixel lies (negative: outside), and its look."""
 
     kind: int
     window: Window

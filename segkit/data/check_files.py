@@ -54,9 +54,8 @@ def check_values(masks: Mapping[str, MaskFacts], classes: ClassMap) -> Iterator[
 
 
 def _unknown(mask: MaskFacts, classes: ClassMap) -> set[str]:
-    return {str(value) for value in mask.values if value not in classes.values} | (
-        mask.classes.keys() - set(classes.names)
-    )
+    values = {str(value) for value in mask.values if classes.other is None and value not in classes.values}
+    return values | (mask.classes.keys() - set(classes.names))
 
 
 def _unreadable(code: str, files: Sequence[tuple[str, str | None]]) -> Iterator[Finding]:

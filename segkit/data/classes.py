@@ -87,7 +87,9 @@ def _resolve_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[
         findings = unknown_ids(targets, classes, files, len(masks), is_declared=declared is not None)
     if declared:
         _require_targets(config, classes)
-    values = {id_: id_ for id_ in classes.ids} | {value: id_ for value, id_ in mapped.items() if id_ in classes.ids}
+    named = config.map if "other" in config.map else mapped
+    values = {id_: id_ for id_ in classes.ids if id_ == 0 or "other" not in config.map}
+    values |= {value: id_ for value, id_ in named.items() if value != "other" and id_ in classes.ids}
     notes += _ignored_note(declared, ignored & files.keys())
     if any(facts.kind == "rgb" for facts in masks.values()):
         notes.append("masks are gray stored as colour: the gray values are the ids")
@@ -126,7 +128,8 @@ def _resolve_class_files(
 def _class_map(config: DataConfig, classes: ClassFile, values: Mapping[int, int], ignored: set[int]) -> ClassMap:
     """The class map of these classes, from the id of each stored value."""
     indices = {value: classes.ids.index(id_) for value, id_ in values.items()} | dict.fromkeys(ignored, IGNORE_INDEX)
-    return ClassMap(classes.names, classes.colors, classes.ids, indices, _background(config, classes))
+    other = classes.ids.index(config.map["other"]) if config.map.get("other") in classes.ids else None
+    return ClassMap(classes.names, classes.colors, classes.ids, indices, _background(config, classes), other)
 
 
 def _mapped(config: DataConfig, declared: ClassFile | None, present: Iterable[int]) -> tuple[dict[int, int], list[str]]:
@@ -144,7 +147,8 @@ def _mapped(config: DataConfig, declared: ClassFile | None, present: Iterable[in
 
 def _ignored(config: DataConfig, declared: ClassFile | None, mapped: Mapping[int, int]) -> set[int]:
     """Stored values that are not counted; what is mapped to a class counts."""
-    default = () if declared and IGNORED_VALUE in declared.ids else (IGNORED_VALUE,)
+    is_class = "other" in config.map or (declared is not None and IGNORED_VALUE in declared.ids)
+    default = () if is_class else (IGNORED_VALUE,)
     return {*config.ignore, *(declared.ignored if declared else ()), *default} - mapped.keys()
 
 

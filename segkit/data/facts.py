@@ -110,8 +110,9 @@ def class_pixels(mask: MaskFacts, classes: ClassMap) -> dict[int, int]:
     if mask.kind == "per-class" and classes.background is not None:
         claimed = sum(mask.classes.values()) - mask.overlap
         pixels[classes.background] = pixels.get(classes.background, 0) + mask.size[0] * mask.size[1] - claimed
+    unnamed = IGNORE_INDEX if classes.other is None else classes.other
     for value, number in mask.values.items():
-        index = classes.values.get(value, IGNORE_INDEX)
+        index = classes.values.get(value, unnamed)
         if index != IGNORE_INDEX:
             pixels[index] = pixels.get(index, 0) + number
     return {index: number for index, number in pixels.items() if number}

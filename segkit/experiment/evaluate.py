@@ -7,15 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from segkit.data.config import DataConfig
 from segkit.data.opening import OpenDataset, open_dataset
 from segkit.errors import DataError, UsageError
 from segkit.evaluation.evaluate import evaluate as evaluate_records
 from segkit.evaluation.result import Evaluation
-from segkit.experiment.console import announce, progress
-from segkit.experiment.run import Run
+from segkit.experiment.console import Teller
 from segkit.experiment.scores import describe_scores
 from segkit.inference.engines.torch import Precision
 from segkit.inference.loading import load
@@ -35,7 +32,7 @@ def evaluate(
     precision: Precision | None = None,
     quiet: bool = False,
     format: str | None = None,  # noqa: A002, the word of the command line
-    map: Mapping[int, int] | None = None,  # noqa: A002
+    map: Mapping[int | Literal["other"], int] | None = None,  # noqa: A002
     ignore: Sequence[int] = (),
     allow: Sequence[str] = (),
     group_by: str | None = None,
@@ -64,37 +61,27 @@ def evaluate(
         UsageError: a wrong argument, or a part without images.
         DataError: a data set with errors, or one the model was trained on.
     """
+    teller = Teller(quiet)
     predictor = load(model, device=device, precision=precision)
     settings = DataConfig(
         format=format, ignore=tuple(ignore), allow=tuple(allow), group_by=group_by, channels=predictor.pipeline.convert
     )
     classes = _with_values(predictor.classes, map or {}, ignore)
-    with progress("reading", None, quiet) as advance:
+    with teller.progress("reading") as advance:
         dataset = open_dataset(data, settings, progress=advance, classes=classes)
     dataset.require_usable()
     part, records = choose_records(predictor, dataset, split)
-    announce(*predictor.notes, f"evaluating {len(records)} images ({part}) of {dataset.root}", quiet=quiet)
-    evaluation = score(predictor, records, classes, quiet)
+    teller.tell(*predictor.notes, f"evaluating {len(records)} images ({part}) of {dataset.root}")
+    evaluation = score(predictor, records, classes, teller)
     if output is not None:
         evaluation.write(output)
-    announce(*describe_scores(evaluation), quiet=quiet)
+    teller.tell(*describe_scores(evaluation))
     return evaluation
 
 
-def evaluate_test_part(run: Run, dataset: OpenDataset, device: torch.device, quiet: bool) -> None:
-    """Score a run's best model on the run's own test part, if there is one, and write the scores to its folder."""
-    records = dataset.split("test")
-    if not records:
-        announce("no test part: nothing to score; give the data set one with --split", quiet=quiet)
-        return
-    evaluation = score(load(run.model_file, device=str(device)), records, dataset.classes, quiet)
-    evaluation.write(run.folder / "evaluation")
-    announce(*describe_scores(evaluation), quiet=quiet)
-
-
-def score(predictor: Predictor, records: Sequence[Record], classes: ClassMap, quiet: bool) -> Evaluation:
+def score(predictor: Predictor, records: Sequence[Record], classes: ClassMap, teller: Teller) -> Evaluation:
     """Evaluate with a progress bar."""
-    with progress("evaluating", len(records), quiet) as advance:
+    with teller.progress("evaluating", len(records)) as advance:
         return evaluate_records(predictor, records, classes, progress=advance)
 
 
@@ -131,11 +118,12 @@ def _parts_by_hash(predictor: Predictor) -> dict[str, str]:
     return {image: part for part in reversed(PARTS) for image in hashes.get(part, ())}
 
 
-def _with_values(classes: ClassMap, values: Mapping[int, int], ignore: Sequence[int]) -> ClassMap:
+def _with_values(classes: ClassMap, values: Mapping[int | Literal["other"], int], ignore: Sequence[int]) -> ClassMap:
     """The model's classes, with further values that stand for them in this data set's masks."""
     unknown = sorted(set(values.values()) - set(classes.ids))
     if unknown:
         raise UsageError(f"--map: the model has no class {unknown[0]}; its ids are {', '.join(map(str, classes.ids))}")
-    further = {value: classes.ids.index(index) for value, index in values.items()}
+    indices = {value: classes.ids.index(id_) for value, id_ in values.items() if value != "other"}
+    other = classes.ids.index(values["other"]) if "other" in values else classes.other
     ignored = dict.fromkeys(ignore, IGNORE_INDEX)
-    return dataclasses.replace(classes, values={**classes.values, **further, **ignored})
+    return dataclasses.replace(classes, values={**classes.values, **indices, **ignored}, other=other)

@@ -48,12 +48,14 @@ class Plan:
         config: the settings, resolved.
         model: the network.
         pipeline: pre- and postprocessing; `stride_multiple` and `margin` are the network's, filled in once it is built.
+        fingerprint: what the data set measured.
         reasons: choice and reason, in the order they are printed.
     """
 
     config: ExperimentConfig
     model: ModelConfig
     pipeline: Pipeline
+    fingerprint: dict[str, Any]
     reasons: tuple[tuple[str, str], ...]
 
 
@@ -102,7 +104,7 @@ def make_plan(
         decoder_options=model.decoder_options,
     )
     resolved = config.model_copy(update={"task": task, "model": model, "sampling": sampling, "training": training})
-    return Plan(resolved, network, pipeline, tuple(reasons))
+    return Plan(resolved, network, pipeline, fingerprint, tuple(reasons))
 
 
 def _plan_model(given: ModelSettings, task: str, reasons: list[tuple[str, str]]) -> ModelSettings:

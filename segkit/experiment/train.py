@@ -7,36 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-
 from segkit.config import read_yaml
-from segkit.data.augment import Augmenter
-from segkit.data.dataset import TrainingSet
 from segkit.data.fingerprint import fingerprint as measure
-from segkit.data.loader import EpochSampler, training_loader
 from segkit.data.opening import OpenDataset, describe_finding, open_dataset
 from segkit.errors import DataError, UsageError
-from segkit.evaluation.evaluate import evaluate as evaluate_records
 from segkit.experiment.config import ExperimentConfig
-from segkit.experiment.console import announce, progress
-from segkit.experiment.duration import format_duration, parse_duration
-from segkit.experiment.evaluate import evaluate_test_part
-from segkit.experiment.plan import Plan, make_plan
-from segkit.experiment.run import Run, environment, new_run, package_versions
-from segkit.inference.engines.torch import TorchEngine, resolve_device
-from segkit.inference.predictor import Predictor
-from segkit.losses import create_loss
-from segkit.modelfile import ModelCard, save_model_file
+from segkit.experiment.console import Teller
+from segkit.experiment.duration import parse_duration
+from segkit.experiment.plan import make_plan
+from segkit.experiment.run import Run, environment, new_run
+from segkit.experiment.session import Session
+from segkit.inference.engines.torch import resolve_device
 from segkit.models.config import Option
-from segkit.models.factory import build_model
-from segkit.models.model import Model
 from segkit.models.weights import load_weights
-from segkit.pipeline import Pipeline
-from segkit.report import write_report
-from segkit.tasks import ClassifyTask, SegmentTask
-from segkit.training.fit import fit
 
 
 def train(
@@ -88,7 +71,7 @@ def train(
     """
     started = time.monotonic()
     if resume:
-        return _resume(output, started, quiet)
+        return _resume(output, started, Teller(quiet))
     given = {
         "path": data,
         "task": task,
@@ -112,7 +95,9 @@ def train(
     settings = _merge(read_yaml(config) if config else {}, given)
     if "path" not in settings:
         raise UsageError("name the data set to train on: segkit train DATA, or 'path:' in the configuration")
-    return _start(ExperimentConfig.parse(settings, source="settings"), Path(output) if output else None, started, quiet)
+    return _start(
+        ExperimentConfig.parse(settings, source="settings"), Path(output) if output else None, started, Teller(quiet)
+    )
 
 
 def _merge(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,25 +111,26 @@ def _merge(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _start(config: ExperimentConfig, output: Path | None, started: float, quiet: bool) -> Run:
+def _start(config: ExperimentConfig, output: Path | None, started: float, teller: Teller) -> Run:
     device = resolve_device(config.device)
-    dataset = _open(config, quiet)
-    fingerprint = measure(dataset)
-    plan = make_plan(config, dataset, fingerprint, device)
-    torch.manual_seed(plan.config.training.seed)
-    model = build_model(plan.model)
-    loaded = load_weights(model, plan.config.model.weights)
-    announce(*_describe(plan, model), loaded.describe() if plan.config.model.weights != "none" else "", quiet=quiet)
+    dataset = _open(config, teller)
+    plan = make_plan(config, dataset, measure(dataset), device)
+    session = Session(plan, dataset, device, teller)
+    weights = plan.config.model.weights
+    if weights != "none":
+        teller.tell(load_weights(session.model, weights).describe())
+    teller.tell(*session.describe())
     run = new_run(output, config.path, "-".join(filter(None, (plan.model.decoder, plan.model.backbone))))
+    teller.log_to(run.folder / "log.txt")
     plan.config.to_yaml(run.folder / "config.yaml")
     run.write_json("splits.json", dataset.splits())
-    run.write_json("fingerprint.json", fingerprint)
+    run.write_json("fingerprint.json", plan.fingerprint)
     run.write_json("environment.json", environment(str(device), plan.pipeline.precision))
-    announce(f"run folder {run.folder}", quiet=quiet)
-    return _fit(run, plan, model, dataset, fingerprint, device, started, resume=False, quiet=quiet)
+    teller.tell(f"run folder {run.folder}")
+    return session.run(run, started, resume=False)
 
 
-def _resume(output: str | Path | None, started: float, quiet: bool) -> Run:
+def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     if output is None:
         raise UsageError("--resume goes on with a run: name its folder with -o")
     run = Run(output)
@@ -152,102 +138,23 @@ def _resume(output: str | Path | None, started: float, quiet: bool) -> Run:
         raise UsageError(
             f"{run.folder} is no run folder: it has no config.yaml; name the folder of the run to go on with"
         )
+    teller.log_to(run.folder / "log.txt")
     config = run.config
     device = resolve_device(config.device)
-    dataset = _open(config, quiet)
-    fingerprint = measure(dataset)
-    if fingerprint != run.read_json("fingerprint.json"):
+    dataset = _open(config, teller)
+    plan = make_plan(config, dataset, measure(dataset), device)
+    if plan.fingerprint != run.read_json("fingerprint.json") or dataset.splits() != run.read_json("splits.json"):
         raise DataError(
             f"{config.path} has changed since {run.folder} began; a resumed run needs the same files: start a new run"
         )
-    plan = make_plan(config, dataset, fingerprint, device)
-    torch.manual_seed(plan.config.training.seed)
-    model = build_model(plan.model)
-    announce(f"going on with {run.folder}", quiet=quiet)
-    return _fit(run, plan, model, dataset, fingerprint, device, started, resume=run.checkpoint.exists(), quiet=quiet)
+    teller.tell(f"going on with {run.folder}")
+    return Session(plan, dataset, device, teller).run(run, started, resume=run.checkpoint.exists())
 
 
-def _open(config: ExperimentConfig, quiet: bool) -> OpenDataset:
-    with progress("reading", None, quiet) as advance:
+def _open(config: ExperimentConfig, teller: Teller) -> OpenDataset:
+    with teller.progress("reading") as advance:
         dataset = open_dataset(config.path, config.data, progress=advance)
-    announce(*dataset.describe(), quiet=quiet)
-    announce(*(describe_finding(found) for found in dataset.findings if found not in dataset.errors), quiet=quiet)
+    teller.tell(*dataset.describe())
+    teller.tell(*(describe_finding(found) for found in dataset.findings if found not in dataset.errors))
     dataset.require_usable()
     return dataset
-
-
-def _fit(
-    run: Run,
-    plan: Plan,
-    model: Model,
-    dataset: OpenDataset,
-    fingerprint: dict[str, Any],
-    device: torch.device,
-    started: float,
-    resume: bool,
-    quiet: bool,
-) -> Run:
-    config = plan.config.training
-    pipeline = plan.pipeline.model_copy(update={"stride_multiple": model.stride_multiple, "margin": model.margin})
-    classes, task = dataset.classes, plan.model.task
-
-    def validate(network: nn.Module) -> dict[str, float]:
-        predictor = Predictor(TorchEngine(network, device, pipeline.precision), pipeline, classes, task)
-        evaluation = evaluate_records(predictor, dataset.split("val"), classes, quick=True)
-        return {"score": evaluation.score}
-
-    def keep(network: nn.Module, scores: Mapping[str, float]) -> None:
-        card = ModelCard(
-            task=task,
-            model=model.config.model_dump(mode="json"),
-            classes=classes.to_dict(),
-            pipeline=pipeline.model_dump(mode="json"),
-            data={"name": dataset.root.resolve().name, **fingerprint},
-            scores={"val": dict(scores)},
-            packages=package_versions(),
-        )
-        tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
-        save_model_file(run.model_file, tensors, card)
-
-    assert config.class_weights != "balanced"  # the plan has made numbers of it
-    criterion = create_loss(config.loss, classes.num_classes, config.class_weights)
-    what = SegmentTask(criterion) if task == "segment" else ClassifyTask(criterion, config.label_smoothing)
-    loader = _loader(plan, pipeline, dataset, device)
-    result = fit(model, what, loader, validate, keep, config, run.folder, device, resume=resume, started=started)
-    announce(f"trained {result.steps} steps in {format_duration(result.seconds)}", quiet=quiet)
-    evaluate_test_part(run, dataset, device, quiet)
-    write_report(run.folder)
-    announce(f"model {run.model_file}", f"report {run.report}", quiet=quiet)
-    return run
-
-
-def _loader(
-    plan: Plan, pipeline: Pipeline, dataset: OpenDataset, device: torch.device
-) -> DataLoader[dict[str, Tensor]]:
-    sampling, config = plan.config.sampling, plan.config.training
-    assert sampling.crop is not None
-    assert sampling.draws_per_image is not None
-    assert sampling.foreground_share is not None
-    records = dataset.split("train")
-    training_set = TrainingSet(
-        records,
-        dataset.classes,
-        pipeline,
-        Augmenter(sampling.augment, pipeline.channels, orientation_free=bool(sampling.orientation_free)),
-        crop=(sampling.crop, sampling.crop),
-        seed=config.seed,
-        foreground_share=sampling.foreground_share,
-        task=plan.model.task,
-    )
-    sampler = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)
-    return training_loader(training_set, sampler, config.batch_size, config.workers, pin_memory=device.type == "cuda")
-
-
-def _describe(plan: Plan, model: Model) -> list[str]:
-    """The plan as printed: choice and reason, line by line."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    network = (
-        f"{parameters / 1e6:.1f} million parameters",
-        f"{plan.model.in_channels} channels in, {plan.model.num_classes} classes out",
-    )
-    return ["plan:", *(f"  {choice} ({reason})" for choice, reason in (*plan.reasons, network))]

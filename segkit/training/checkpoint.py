@@ -78,6 +78,7 @@ class Checkpoint(Callback):
         self._meter = meter
         self._saved_at = 0.0
         self._took = 0.0
+        self._between_steps = False
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -85,12 +86,18 @@ class Checkpoint(Callback):
         self._saved_at = time.monotonic()
 
     @override
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """What happens from now on is not in a checkpoint before the step's end."""
+        self._between_steps = False
+
+    @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save inside an epoch; its last step is left to the epoch's end, which validates first."""
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if not stepped or trainer.is_last_batch or trainer.should_stop:
+        self._between_steps = stepped and not trainer.is_last_batch and not trainer.should_stop
+        if not self._between_steps:
             return
         if self._interrupts.received or time.monotonic() - self._saved_at >= self._seconds:
             self._save(trainer)
@@ -104,6 +111,13 @@ class Checkpoint(Callback):
         if last or affordable or self._interrupts.received:
             self._save(trainer)
         if not last:
+            self._leave_if_asked()
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save where the signal also ended the loader's processes, as Ctrl-C does, while the run waited for data."""
+        if self._interrupts.received and self._between_steps and not isinstance(exception, SegkitError):
+            self._save(trainer)
             self._leave_if_asked()
 
     def _save(self, trainer: Trainer) -> None:

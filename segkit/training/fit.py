@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,21 +128,10 @@ def fit(
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
     module = TrainingModule(model, task, config, pace).train()
-    with quiet_lightning():
+    last = checkpoint if resume and checkpoint.exists() else None
+    with quiet_lightning(), _errors_explained(module, precision, device, interrupts):
         trainer = _create_trainer(config, device, precision, callbacks, folder)
-        try:
-            trainer.fit(
-                module, loader, ckpt_path=checkpoint if resume and checkpoint.exists() else None, weights_only=True
-            )
-        except torch.OutOfMemoryError as error:
-            raise _explain_memory(module, precision, device) from error
-        except Exception as error:
-            if interrupts.received is None or isinstance(error, SegkitError):
-                raise
-            # The signal reached the loader's processes too, and they left before the step ended.
-            raise Interrupted(
-                interrupts.received, "interrupted while waiting for data; the last checkpoint is the one saved before"
-            ) from error
+        trainer.fit(module, loader, ckpt_path=last, weights_only=True)
     return FitResult(
         scores=validation.best_scores or {},
         best_epoch=validation.best_epoch,
@@ -185,7 +176,19 @@ def _create_trainer(
     )
 
 
-def _explain_memory(module: TrainingModule, precision: Precision, device: torch.device) -> SegkitError:
-    if module.last_batch is None:
-        return SegkitError(f"the network does not fit into the memory of {device}; use a smaller one")
-    return out_of_memory(module, module.last_batch, precision, device)
+@contextmanager
+def _errors_explained(
+    module: TrainingModule, precision: Precision, device: torch.device, interrupts: Interrupts
+) -> Iterator[None]:
+    """Errors of the loop in the user's words."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        if module.last_batch is None:
+            raise SegkitError(f"the network does not fit into the memory of {device}; use a smaller one") from error
+        raise out_of_memory(module, module.last_batch, precision, device) from error
+    except Exception as error:
+        if interrupts.received is None or isinstance(error, SegkitError):
+            raise
+        message = "interrupted while gradients accumulated; the last checkpoint is the one saved before"
+        raise Interrupted(interrupts.received, message) from error

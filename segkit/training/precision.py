@@ -34,7 +34,7 @@ def choose_precision(requested: Literal["auto", "fp32", "bf16"], device: torch.d
             f"precision bf16 was given for the device {device.type}, which trains in fp32 only; use '--precision fp32'"
         )
     if requested != "auto":
-        return Precision(requested, "as asked for")
+        return Precision(requested, "as set")
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision("bf16", f"{torch.cuda.get_device_name(device)} has it in hardware")

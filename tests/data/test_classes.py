@@ -15,7 +15,7 @@ from segkit.data.findings import Severity
 from segkit.data.formats._base import list_records
 from segkit.data.scan import scan
 from segkit.errors import UsageError
-from segkit.structures import IGNORE_INDEX
+from segkit.structures import IGNORE_INDEX, ClassMap
 
 DEFAULT = DataConfig()
 
@@ -157,7 +157,7 @@ def test_nuclei_are_recognised_as_instances(datasets: Callable[[str], Path]) -> 
     assert decision.class_map.num_classes == 1
     binary = resolve_class_map(DataConfig(map={"other": 1}), None, masks)
     assert (binary.class_map.names, binary.findings) == (("background", "foreground"), ())
-    assert {index for value, index in binary.class_map.values.items() if value > 0} - {IGNORE_INDEX} == {1}
+    assert (binary.class_map.values, binary.class_map.other) == ({0: 0}, 1)
 
 
 @pytest.mark.parametrize(
@@ -276,3 +276,12 @@ def test_class_files_that_cannot_be_used(tmp_path: Path, text: str, message: str
 def test_missing_class_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no class file .*none\.csv; give a CSV with the columns id,name"):
         resolve_class_map(DataConfig(classes=tmp_path / "none.csv"), None, facts({0, 1}))
+
+
+def test_other_covers_numbers_that_come_later() -> None:
+    """A model of objects against background reads masks with more objects than its training set had, 255 included."""
+    masks = {"a.png": MaskFacts(size=(1, 4), values={0: 1, 1: 1, 2: 1, 3: 1}, distinct=4, dtype="uint16")}
+    classes = resolve_class_map(DataConfig(map={"other": 1}), None, masks).class_map
+    raw = np.array([[0, 3, 255, 900]], np.uint16)
+    assert classes.encode(raw).tolist() == [[0, 1, 1, 1]]
+    assert ClassMap.from_dict(classes.to_dict()) == classes

@@ -30,9 +30,17 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a sample set, one run on it and the masks it predicts."""
     place = tmp_path_factory.mktemp("workplace")
     write_sample(place / "sample", count=14, size=64)
-    options = ["--epochs", "2", "--batch-size", "4", "--device", "cpu", "--quiet"]
+    options: list[str | Path] = ["--epochs", "2", "--batch-size", "4", "--device", "cpu", "--quiet"]
     assert command("train", place / "sample", "-o", place / "run", *options) == 0
-    predict = ["predict", place / "run", place / "sample" / "images", "-o", place / "masks", "--overlay", "--quiet"]
+    predict: list[str | Path] = [
+        "predict",
+        place / "run",
+        place / "sample" / "images",
+        "-o",
+        place / "masks",
+        "--overlay",
+        "--quiet",
+    ]
     assert command(*predict) == 0
     return place
 

@@ -15,6 +15,7 @@ from segkit.errors import ConfigError, DataError, UsageError
 from segkit.evaluation.evaluate import evaluate_masks
 from segkit.inference.writer import write_predictions
 from segkit.modelfile import load_model_file, read_card
+from segkit.training.interrupt import Interrupted
 from tests.experiment.conftest import write_discs
 
 SMALL = {"backbone_options": {"width": 4, "depth": 3}, "batch_size": 4, "device": "cpu", "workers": 0, "quiet": True}
@@ -113,8 +114,9 @@ def test_masks_stored_in_another_way_are_mapped(run: segkit.Run, tmp_path: Path)
 def test_a_resumed_run_is_the_same_run(discs: Path, run: segkit.Run, tmp_path: Path) -> None:
     """A run whose last epochs are lost goes on to the same weights, bit for bit."""
     interrupted = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted) as caught:
         _train_until_epoch(2, discs, interrupted)
+    assert caught.value.exit_code == 130
     resumed = segkit.train(output=interrupted, resume=True, quiet=True)
     expected, found = load_model_file(run.model_file)[1], load_model_file(resumed.model_file)[1]
     assert all(np.array_equal(expected[name], found[name]) for name in expected)
@@ -137,7 +139,7 @@ def _train_until_epoch(epoch: int, data: Path, output: Path) -> None:
         return genuine(*arguments, **options)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segkit.experiment.train.evaluate_records", interrupting)
+        patch.setattr("segkit.experiment.session.evaluate", interrupting)
         segkit.train(data, output=output, epochs=3, **SMALL)  # type: ignore[arg-type]
 
 
@@ -145,8 +147,8 @@ def test_a_resume_needs_the_same_data(discs: Path, tmp_path: Path) -> None:
     data = tmp_path / "discs"
     shutil.copytree(discs, data)
     run = segkit.train(data, output=tmp_path / "run", epochs=1, **SMALL)  # type: ignore[arg-type]
-    (data / "images" / "disc_00.png").unlink()
-    (data / "masks" / "disc_00.png").unlink()
+    (data / "images" / "disc_00.png").write_bytes((data / "images" / "disc_09.png").read_bytes())
+    (data / "images" / "disc_09.png").write_bytes((discs / "images" / "disc_00.png").read_bytes())
     with pytest.raises(DataError, match="has changed since .* began"):
         segkit.train(output=run.folder, resume=True, quiet=True)
 

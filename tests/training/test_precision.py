@@ -27,9 +27,9 @@ def test_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch, features: dict[str, b
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
-def test_what_was_asked_for(name: str) -> None:
+def test_what_was_set(name: str) -> None:
     precision = choose_precision(name, CPU)  # type: ignore[arg-type]
-    assert str(precision) == f"{name} (as asked for)"
+    assert str(precision) == f"{name} (as set)"
 
 
 def test_apple_gpus_train_in_fp32() -> None:

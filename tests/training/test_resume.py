@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -246,8 +246,14 @@ def test_killed_at_random_moments(tmp_path: Path, checkpoint_seconds: float) -> 
     assert_equal(state, expected)
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_signals_save_and_leave(tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
+@pytest.mark.parametrize(
+    ("send", "number", "exit_code"),
+    [(os.kill, signal.SIGTERM, 143), (os.kill, signal.SIGINT, 130), (os.killpg, signal.SIGINT, 130)],
+    ids=["SIGTERM", "SIGINT", "Ctrl-C, which reaches the workers too"],
+)
+def test_signals_save_and_leave(
+    tmp_path: Path, send: Callable[[int, int], None], number: signal.Signals, exit_code: int
+) -> None:
     config = CONFIG.model_copy(update={"epochs": 4, "workers": 1, "checkpoint_seconds": 300.0})
     reference = start(prepare(tmp_path / "uninterrupted", config), resume=False, delay=0)
     reference.join()
@@ -258,7 +264,7 @@ def test_signals_save_and_leave(tmp_path: Path, number: signal.Signals, exit_cod
         time.sleep(0.01)
     time.sleep(0.1)  # into the second epoch
     assert process.pid is not None
-    os.kill(process.pid, number)
+    send(process.pid, number)
     process.join()
     assert process.exitcode == exit_code
     position = torch.load(checkpoint, weights_only=True)["callbacks"]["Position"]

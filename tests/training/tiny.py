@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -115,6 +116,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds per sample, so that a kill hits the middle")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    os.setpgid(0, 0)  # as a shell does, so that a signal to the group reaches the loader's processes and no others
     config = TrainingConfig.from_yaml(options.config)
     model = tiny_net()
     loader = tiny_loader(config.batch_size, workers=config.workers, delay=options.delay)

@@ -1,0 +1,148 @@
+"""A plan put to work: network, data and task built from it, trained, scored and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from segkit.data.augment import Augmenter
+from segkit.data.dataset import TrainingSet
+from segkit.data.loader import EpochSampler, training_loader
+from segkit.data.opening import OpenDataset
+from segkit.evaluation.evaluate import evaluate
+from segkit.experiment.console import Teller
+from segkit.experiment.duration import format_duration
+from segkit.experiment.evaluate import score
+from segkit.experiment.plan import Plan
+from segkit.experiment.run import Run, package_versions
+from segkit.experiment.scores import describe_scores
+from segkit.inference.engines.torch import TorchEngine
+from segkit.inference.loading import load
+from segkit.inference.predictor import Predictor
+from segkit.losses import create_loss
+from segkit.modelfile import ModelCard, load_model_file, save_model_file
+from segkit.models.factory import build_model
+from segkit.report import write_report
+from segkit.tasks import ClassifyTask, SegmentTask, Task
+from segkit.training.fit import fit
+
+
+class Session:
+    """One training from its plan to its report.
+
+    Args:
+        plan: every choice made.
+        dataset: the data set the plan was made for.
+        device: where to compute.
+        teller: whom to tell.
+    """
+
+    def __init__(self, plan: Plan, dataset: OpenDataset, device: torch.device, teller: Teller) -> None:
+        self.plan = plan
+        self.dataset = dataset
+        self.device = device
+        self.teller = teller
+        torch.manual_seed(plan.config.training.seed)
+        self.model = build_model(plan.model)
+        network = {"stride_multiple": self.model.stride_multiple, "margin": self.model.margin}
+        self.pipeline = plan.pipeline.model_copy(update=network)
+
+    def describe(self) -> list[str]:
+        """The plan as printed: choice and reason, line by line."""
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        network = (
+            f"{parameters / 1e6:.1f} million parameters",
+            f"{self.plan.model.in_channels} channels in, {self.plan.model.num_classes} classes out",
+        )
+        return ["plan:", *(f"  {choice} ({reason})" for choice, reason in (*self.plan.reasons, network))]
+
+    def run(self, run: Run, started: float, resume: bool) -> Run:
+        """Train, score the test part with the best network, write the report.
+
+        Args:
+            run: the folder everything goes to.
+            started: `time.monotonic()` from which a budget counts.
+            resume: whether to go on from the run's checkpoint.
+        """
+        result = fit(
+            self.model,
+            self._task(),
+            self._loader(),
+            validate=self._validate,
+            on_best=lambda network, scores: self._keep(run, network, scores),
+            config=self.plan.config.training,
+            folder=run.folder,
+            device=self.device,
+            resume=resume,
+            started=started,
+            console=self.teller,
+            score_name="Dice" if self.plan.model.task == "segment" else "top-1",
+        )
+        self.teller.tell(f"trained {result.steps} steps in {format_duration(result.seconds)}")
+        self._score_test_part(run)
+        write_report(run.folder)
+        self.teller.tell(f"model {run.model_file}", f"report {run.report}")
+        return run
+
+    def _task(self) -> Task:
+        config = self.plan.config.training
+        assert config.class_weights != "balanced"  # the plan has made numbers of it
+        criterion = create_loss(config.loss, self.plan.model.num_classes, config.class_weights)
+        if self.plan.model.task == "segment":
+            return SegmentTask(criterion)
+        return ClassifyTask(criterion, config.label_smoothing)
+
+    def _loader(self) -> DataLoader[dict[str, Tensor]]:
+        sampling, config = self.plan.config.sampling, self.plan.config.training
+        assert sampling.crop is not None
+        assert sampling.draws_per_image is not None
+        assert sampling.foreground_share is not None
+        records = self.dataset.split("train")
+        training_set = TrainingSet(
+            records,
+            self.dataset.classes,
+            self.pipeline,
+            Augmenter(sampling.augment, self.pipeline.channels, orientation_free=bool(sampling.orientation_free)),
+            crop=(sampling.crop, sampling.crop),
+            seed=config.seed,
+            foreground_share=sampling.foreground_share,
+            task=self.plan.model.task,
+        )
+        sampler = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)
+        pin_memory = self.device.type == "cuda"
+        return training_loader(training_set, sampler, config.batch_size, config.workers, pin_memory)
+
+    def _validate(self, network: nn.Module) -> dict[str, float]:
+        """The score of the network on the validation part, by the predictor that everybody uses."""
+        engine = TorchEngine(network, self.device, self.pipeline.precision)
+        predictor = Predictor(engine, self.pipeline, self.dataset.classes, self.plan.model.task)
+        return {"score": evaluate(predictor, self.dataset.split("val"), self.dataset.classes, quick=True).score}
+
+    def _keep(self, run: Run, network: nn.Module, scores: Mapping[str, float]) -> None:
+        card = ModelCard(
+            task=self.plan.model.task,
+            model=self.model.config.model_dump(mode="json"),
+            classes=self.dataset.classes.to_dict(),
+            pipeline=self.pipeline.model_dump(mode="json"),
+            data={"name": self.dataset.root.resolve().name, **self.plan.fingerprint},
+            scores={"val": dict(scores)},
+            packages=package_versions(),
+        )
+        tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
+        save_model_file(run.model_file, tensors, card)
+
+    def _score_test_part(self, run: Run) -> None:
+        records = self.dataset.split("test")
+        if not records:
+            self.teller.tell("no test part: nothing to score; give the data set one with --split")
+            return
+        predictor = load(run.model_file, device=str(self.device))
+        evaluation = score(predictor, records, self.dataset.classes, self.teller)
+        evaluation.write(run.folder / "evaluation")
+        card, tensors = load_model_file(run.model_file)
+        scores = {name: value for name, value in evaluation.scores.items() if name != "examples"}
+        save_model_file(run.model_file, tensors, card.model_copy(update={"scores": {**card.scores, "test": scores}}))
+        self.teller.tell(*describe_scores(evaluation))
