@@ -1,7 +1,7 @@
 """Errors that speak the user's language.
 
-Every error segkit raises on purpose is a `SegkitError`. Its message says what was given, what is allowed and what to do,
-in one line; the command line prints exactly that line and leaves with the error's `exit_code`.
+Every error segkit raises on purpose is a `SegkitError`. Its message says what was given, what is allowed and what to
+do, in one line; the command line prints exactly that line and leaves with the error's `exit_code`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -89,7 +90,7 @@ def training_loader(
         num_workers=workers,
         pin_memory=pin_memory,
         drop_last=len(sampler) >= batch_size,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_settle_worker,
         # Its own generator: the loader would otherwise take its workers' seeds from torch's global one, and a resumed
         # run, which starts its loader at another moment, would find another state there.
         generator=torch.Generator().manual_seed(sampler.seed),
@@ -97,7 +98,8 @@ def training_loader(
     )
 
 
-def _one_thread(_: int) -> None:
-    """Workers compute with one thread each: more would take processors from one another and from the training."""
+def _settle_worker(_: int) -> None:
+    """One thread: more would take processors from the training. And Ctrl-C is for the training alone, which saves."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # not 1: in a forked process that waits for ever for the threads its parent had

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Mapping
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segkit.data.augment import Augmenter
-from segkit.data.dataset import TrainingSet
+from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.loader import EpochSampler, training_loader
 from segkit.data.opening import OpenDataset
 from segkit.evaluation.evaluate import evaluate
@@ -28,6 +29,9 @@ from segkit.models.factory import build_model
 from segkit.report import write_report
 from segkit.tasks import ClassifyTask, SegmentTask, Task
 from segkit.training.fit import fit
+
+KEPT_BYTES = 2**30
+"""Decoded training images of up to this size are kept in memory."""
 
 
 class Session:
@@ -111,9 +115,20 @@ class Session:
             foreground_share=sampling.foreground_share,
             task=self.plan.model.task,
         )
+        self._keep_in_memory(training_set)
         sampler = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)
         pin_memory = self.device.type == "cuda"
         return training_loader(training_set, sampler, config.batch_size, config.workers, pin_memory)
+
+    def _keep_in_memory(self, training_set: TrainingSet) -> None:
+        """Decode the training images once where they are small enough and the loader's processes share them."""
+        facts = [self.dataset.facts.images[record.id] for record in training_set.records]
+        size = decoded_bytes(facts, masks=training_set.task == "segment")
+        shared = self.plan.config.training.workers == 0 or multiprocessing.get_start_method() == "fork"
+        if size <= KEPT_BYTES and shared:
+            with self.teller.progress("decoding", len(facts)) as advance:
+                training_set.keep_in_memory(advance)
+            self.teller.tell(f"training images are kept in memory, {size / 2**20:.0f} MiB")
 
     def _validate(self, network: nn.Module) -> dict[str, float]:
         """The score of the network on the validation part, by the predictor that everybody uses."""

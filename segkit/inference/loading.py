@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
-from segkit.inference.engines.torch import Precision, TorchEngine, has_bf16, resolve_device
+from segkit.inference.engines.torch import Precision, TorchEngine, bf16_hardware, resolve_device
 from segkit.inference.predictor import Predictor
 from segkit.modelfile import load_model_file
 from segkit.models.config import ModelConfig
@@ -78,7 +78,7 @@ def _choose_precision(
     validated: Precision, asked: Precision | None, device: torch.device
 ) -> tuple[Precision, tuple[str, ...]]:
     """The precision to run in, and a note where it is not the one the model was validated with."""
-    used = asked or (validated if validated == "fp32" or has_bf16(device) else "fp32")
+    used = asked or (validated if validated == "fp32" or bf16_hardware(device) else "fp32")
     if used == validated:
         return used, ()
     reason = "as asked" if asked else f"{device} has no {validated} in hardware"

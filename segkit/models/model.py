@@ -70,6 +70,8 @@ def _pad_mirrored(images: Tensor, padding: Padding) -> Tensor:
     top, bottom, left, right = padding
     rows = pad_mirrored(np.arange(images.shape[-2])[:, None], (top, bottom, 0, 0))[:, 0]
     columns = pad_mirrored(np.arange(images.shape[-1])[None, :], (0, 0, left, right))[0]
+    padded = images
     for dimension, positions in ((2, rows), (3, columns)):
-        images = images.index_select(dimension, torch.from_numpy(positions).to(images.device))
-    return images
+        padded = padded.index_select(dimension, torch.from_numpy(positions).to(images.device))
+    is_channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    return padded.contiguous(memory_format=torch.channels_last) if is_channels_last else padded

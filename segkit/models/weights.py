@@ -88,7 +88,7 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
         fetched = model.backbone.fetch_weights(str(weights))
         return _load(model, {f"backbone.{name}": tensor for name, tensor in fetched.items()}, str(weights))
     if not Path(weights).exists():
-        hint = nearest(str(weights), ["none", *published])
+        hint = nearest(str(weights), ["none", *published]) or " Most backbones smp/NAME have 'imagenet'."
         sets = ", ".join(("none", *published))
         raise UsageError(f"no file {str(weights)!r}; backbone {model.config.backbone} has the weights {sets}.{hint}")
     return _load(model, _aligned(_read(Path(weights)), model.state_dict()), str(weights))
@@ -97,7 +97,7 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
 def fit_channels(weight: Tensor, channels: int) -> Tensor:
     """The weight (out, in, h, w) of a first convolution for another number of input channels, as smp and timm fit it.
 
-    One channel gets the sum; more get the channels in turn, scaled so that equal images give equal sums.
+    One channel gets the sum; more get the channels in turn, scaled by the ratio of the numbers.
     """
     if channels == 1:
         return weight.sum(dim=1, keepdim=True)

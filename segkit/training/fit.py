@@ -105,7 +105,6 @@ def fit(
     console = console if console is not None else Console(stderr=True)
     precision = choose_precision(config.precision, device)
     pace = _create_pace(config, len(loader), started if started is not None else time.monotonic())
-    console.print(f"precision: {precision}", highlight=False, soft_wrap=True)
 
     meter, interrupts, average = Meter(), Interrupts(console), WeightAverage(config.ema_decay)
     log = MetricsLog(folder / "metrics.csv")

@@ -8,9 +8,7 @@ from typing import Literal
 import torch
 
 from segkit.errors import UsageError
-
-CPU_BF16 = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
-"""CPU features that compute bf16 products in hardware: Intel and AMD, then ARM."""
+from segkit.inference.engines.torch import bf16_hardware
 
 
 @dataclass(frozen=True)
@@ -35,16 +33,7 @@ def choose_precision(requested: Literal["auto", "fp32", "bf16"], device: torch.d
         )
     if requested != "auto":
         return Precision(requested, "as set")
-    if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Precision("bf16", f"{torch.cuda.get_device_name(device)} has it in hardware")
-        return Precision("fp32", f"{torch.cuda.get_device_name(device)} has no bf16 in hardware")
-    if device.type == "cpu":
-        features = torch.cpu.get_capabilities()
-        found = next((feature for feature in CPU_BF16 if features.get(feature)), None)
-        return (
-            Precision("bf16", f"this CPU has {found}")
-            if found
-            else Precision("fp32", "this CPU has no bf16 in hardware")
-        )
-    return Precision("fp32", f"the only one on {device.type}")
+    hardware = bf16_hardware(device)
+    if hardware is None:
+        return Precision("fp32", f"{device} has no bf16 in hardware")
+    return Precision("bf16", f"{device} has it in hardware: {hardware}")

@@ -46,7 +46,9 @@ def test_split_shares_add_up(text: str) -> None:
 
 
 def test_assignments_are_typed() -> None:
-    assert options.parse_assignments(["width=24,depth=5", "norm=batch", "rate=0.5", "bias=false"], "--backbone-option") == {
+    assert options.parse_assignments(
+        ["width=24,depth=5", "norm=batch", "rate=0.5", "bias=false"], "--backbone-option"
+    ) == {
         "width": 24,
         "depth": 5,
         "norm": "batch",

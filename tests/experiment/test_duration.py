@@ -6,7 +6,9 @@ from segkit.errors import UsageError
 from segkit.experiment.duration import format_duration, parse_duration
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("0.5h", 1800), ("2m5s", 125)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("0.5h", 1800), ("2m5s", 125)]
+)
 def test_parse(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 

@@ -24,7 +24,12 @@ def plan(data: Path, **settings: object) -> Plan:
 
 def test_defaults(discs: Path) -> None:
     made = plan(discs)
-    assert (made.model.backbone, made.model.decoder, made.model.in_channels, made.model.num_classes) == ("plain", "unet", 1, 2)
+    assert (made.model.backbone, made.model.decoder, made.model.in_channels, made.model.num_classes) == (
+        "plain",
+        "unet",
+        1,
+        2,
+    )
     assert made.config.sampling.crop == 64  # images of 48x40: the next multiple of 32 that holds them
     assert made.config.sampling.draws_per_image == 1
     assert made.config.training.batch_size == 4
@@ -75,7 +80,7 @@ def test_a_resolved_plan_plans_itself(discs: Path, tmp_path: Path) -> None:
 
 
 def test_classification_takes_no_mask_data(discs: Path) -> None:
-    with pytest.raises(UsageError, match="--task classify: .* has targets to segment"):
+    with pytest.raises(UsageError, match=r"--task classify: .* has targets to segment"):
         plan(discs, task="classify")
 
 

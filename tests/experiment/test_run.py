@@ -22,11 +22,11 @@ def test_names_count_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
     new_run(tmp_path / "run", tmp_path, "unet-plain")
-    with pytest.raises(UsageError, match="exists; name another folder with -o, or go on with that run"):
+    with pytest.raises(UsageError, match=r"exists; name another folder with -o, or go on with that run"):
         new_run(tmp_path / "run", tmp_path, "unet-plain")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot create .*Not a directory; name a folder you may write to with -o"):
+    with pytest.raises(OutputError, match=r"cannot create .*Not a directory; name a folder you may write to with -o"):
         new_run(tmp_path / "file" / "run", tmp_path, "unet-plain")

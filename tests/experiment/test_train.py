@@ -77,14 +77,14 @@ def test_the_test_part_is_evaluated_by_default(run: segkit.Run, discs: Path) -> 
 
 
 def test_training_images_are_refused(run: segkit.Run, discs: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the model was trained on 8 of the images .* '--split all'"):
+    with pytest.raises(DataError, match=r"the model was trained on 8 of the images .* '--split all'"):
         segkit.evaluate(run.folder, discs, split="train", device="cpu", quiet=True)
     copied = tmp_path / "renamed"  # known again by their pixels, not by their names
     for kind in ("images", "masks"):
         (copied / kind).mkdir(parents=True)
         for number in range(8):
             shutil.copy(discs / kind / f"disc_{number:02d}.png", copied / kind / f"new_{number}.png")
-    with pytest.raises(DataError, match="the model was trained on 8 of the images"):
+    with pytest.raises(DataError, match=r"the model was trained on 8 of the images"):
         segkit.evaluate(run.folder, copied, device="cpu", quiet=True)
     assert len(segkit.evaluate(run.folder, discs, split="all", device="cpu", quiet=True).per_image) == 14
 
@@ -103,11 +103,11 @@ def test_masks_stored_in_another_way_are_mapped(run: segkit.Run, tmp_path: Path)
     plain = segkit.evaluate(run.folder, other, device="cpu", quiet=True)
     for path in (other / "masks").iterdir():
         Image.fromarray(np.asarray(Image.open(path)) * np.uint8(200)).save(path)
-    with pytest.raises(DataError, match="200"):
+    with pytest.raises(DataError, match=r"200"):
         segkit.evaluate(run.folder, other, device="cpu", quiet=True)
     mapped = segkit.evaluate(run.folder, other, device="cpu", quiet=True, map={200: 1})
     assert mapped.score == plain.score
-    with pytest.raises(UsageError, match="--map: the model has no class 2; its ids are 0, 1"):
+    with pytest.raises(UsageError, match=r"--map: the model has no class 2; its ids are 0, 1"):
         segkit.evaluate(run.folder, other, device="cpu", quiet=True, map={200: 2})
 
 
@@ -149,20 +149,22 @@ def test_a_resume_needs_the_same_data(discs: Path, tmp_path: Path) -> None:
     run = segkit.train(data, output=tmp_path / "run", epochs=1, **SMALL)  # type: ignore[arg-type]
     (data / "images" / "disc_00.png").write_bytes((data / "images" / "disc_09.png").read_bytes())
     (data / "images" / "disc_09.png").write_bytes((discs / "images" / "disc_00.png").read_bytes())
-    with pytest.raises(DataError, match="has changed since .* began"):
+    with pytest.raises(DataError, match=r"has changed since .* began"):
         segkit.train(output=run.folder, resume=True, quiet=True)
 
 
 def test_a_resume_needs_a_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--resume goes on with a run: name its folder with -o"):
+    with pytest.raises(UsageError, match=r"--resume goes on with a run: name its folder with -o"):
         segkit.train(resume=True)
-    with pytest.raises(UsageError, match="is no run folder: it has no config.yaml"):
+    with pytest.raises(UsageError, match=r"is no run folder: it has no config.yaml"):
         segkit.train(output=tmp_path, resume=True)
 
 
 def test_settings_come_from_a_file_and_arguments_override_it(discs: Path, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text(f"path: {discs}\ntraining:\n  epochs: 7\n  learning_rate: 0.002\nmodel:\n  backbone_options: {{width: 4, depth: 2}}\n")
+    file.write_text(
+        f"path: {discs}\ntraining:\n  epochs: 7\n  learning_rate: 0.002\nmodel:\n  backbone_options: {{width: 4, depth: 2}}\n"
+    )
     run = segkit.train(config=file, epochs=1, output=tmp_path / "run", device="cpu", workers=0, quiet=True)
     assert run.config.training.epochs == 1
     assert run.config.training.learning_rate == 0.002
@@ -179,10 +181,10 @@ def test_wrong_settings_are_named_all_together(discs: Path, tmp_path: Path) -> N
 
 
 def test_nothing_is_written_when_something_is_wrong(discs: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="unknown backbone 'plan'. Did you mean 'plain'"):
+    with pytest.raises(UsageError, match=r"unknown backbone 'plan'. Did you mean 'plain'"):
         segkit.train(discs, backbone="plan", output=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UsageError, match="name the data set to train on"):
+    with pytest.raises(UsageError, match=r"name the data set to train on"):
         segkit.train(quiet=True)
 
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from segkit.errors import SegkitError, UsageError
-from segkit.inference.engines import torch as engine_module
-from segkit.inference.engines.torch import TorchEngine, best_precision, resolve_device
+from segkit.inference.engines.torch import TorchEngine, resolve_device
 from tests.inference.networks import LocalNetwork
 
 
@@ -81,13 +80,6 @@ def test_one_gpu_is_not_two(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("cuda:0") == torch.device("cuda:0")
     with pytest.raises(UsageError, match="'--device cuda:1': PyTorch finds only 1 of NVIDIA's GPUs here"):
         resolve_device("cuda:1")
-
-
-def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "has_bf16", lambda _: True)
-    assert best_precision(torch.device("cpu")) == "bf16"
-    monkeypatch.setattr(engine_module, "has_bf16", lambda _: False)
-    assert best_precision(torch.device("cpu")) == "fp32"
 
 
 @pytest.mark.gpu

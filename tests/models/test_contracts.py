@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import ceil
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def test_every_trained_parameter_of_a_backbone_gets_a_gradient(name: str) -> Non
 
 @pytest.mark.parametrize("name", BACKBONE_CLASSES)
 @pytest.mark.parametrize("task", ["segment", "classify"])
-def test_every_backbone_serves_both_tasks_at_a_prime_size(name: str, task: str) -> None:
+def test_every_backbone_serves_both_tasks_at_a_prime_size(name: str, task: Literal["segment", "classify"]) -> None:
     model = create_model(name, task=task, num_classes=5, in_channels=1).eval()
     with torch.inference_mode():
         logits = model(random_images(1, (37, 53)))[task]
@@ -108,7 +109,12 @@ def test_declared_channels_and_stride_of_a_decoder_are_real(name: str) -> None:
     side = model.stride_multiple * 2
     with torch.inference_mode():
         map_ = model.decoder(model.backbone(random_images(3, (side, side))), (side, side))
-    assert map_.shape == (1, model.decoder.out_channels, side // model.decoder.out_stride, side // model.decoder.out_stride)
+    assert map_.shape == (
+        1,
+        model.decoder.out_channels,
+        side // model.decoder.out_stride,
+        side // model.decoder.out_stride,
+    )
 
 
 @pytest.mark.parametrize("name", DECODERS)

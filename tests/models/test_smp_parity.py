@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn import BatchNorm2d, Module
 
 from segkit.models.config import Option
 from segkit.models.factory import create_model
+from segkit.models.model import Model
 from segkit.models.weights import load_weights
 from tests.models.test_contracts import random_images
 
-ARCHITECTURES = (
-    "unet", "unetplusplus", "manet", "linknet", "fpn", "pspnet", "deeplabv3", "deeplabv3plus", "pan", "upernet", "segformer"
-)  # fmt: skip
+ARCHITECTURES = [name for name in smp.MODEL_ARCHITECTURES_MAPPING if name != "dpt"]
 
 
-def randomized(network: torch.nn.Module) -> dict[str, Tensor]:
+def randomized(network: Module) -> dict[str, Tensor]:
     """Its state, with statistics of batch normalization that are not the identity."""
     generator = torch.Generator().manual_seed(3)
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, BatchNorm2d):
             module.running_mean = torch.randn(module.num_features, generator=generator) * 0.1
             module.running_var = torch.rand(module.num_features, generator=generator) + 0.5
     return network.state_dict()
+
+
+def assert_equal_output(theirs: Module, model: Model, head: dict[str, str], size: tuple[int, int]) -> None:
+    """Give `model` the weights of smp's network and compare the logits; `head` names the parts of smp's head."""
+    renaming = {"encoder.": "backbone.encoder.", "decoder.": "decoder.decoder.", **head}
+    state = {}
+    for name, tensor in randomized(theirs).items():
+        prefix = next(prefix for prefix in renaming if name.startswith(prefix))
+        state[renaming[prefix] + name.removeprefix(prefix)] = tensor
+    model.load_state_dict(state, strict=True)
+    images = random_images(model.config.in_channels, size)
+    with torch.inference_mode():
+        expected = theirs(images)
+        torch.testing.assert_close(model(images)["segment"], expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
 
 
 def assert_equal_to_smp(
@@ -34,16 +51,7 @@ def assert_equal_to_smp(
     model = create_model(
         f"smp/{encoder}", f"smp/{architecture}", num_classes=5, in_channels=in_channels, decoder_options=options
     ).eval()
-    prefixes = {"encoder": "backbone.encoder", "decoder": "decoder.decoder", "segmentation_head.0": "heads.segment.convolution"}
-    state = {}
-    for key, tensor in randomized(theirs).items():
-        old = next(prefix for prefix in prefixes if key.startswith(prefix + "."))
-        state[prefixes[old] + key.removeprefix(old)] = tensor
-    model.load_state_dict(state, strict=True)
-    images = random_images(in_channels, (128, 256))
-    with torch.inference_mode():
-        expected = theirs(images)
-        torch.testing.assert_close(model(images)["segment"], expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+    assert_equal_output(theirs, model, {"segmentation_head.0.": "heads.segment.convolution."}, (128, 256))
 
 
 def test_unet_over_resnet34_equals_smp() -> None:
@@ -68,24 +76,11 @@ def test_dpt_equals_smp() -> None:
     name = "tu-vit_tiny_patch16_224"
     theirs = smp.DPT(name, encoder_weights=None, classes=5, dynamic_img_size=True).eval()
     model = create_model(f"smp/{name}", "smp/dpt", num_classes=5).eval()
-    state = {}
-    for key, tensor in randomized(theirs).items():
-        new = key.replace("segmentation_head.head.4", "heads.segment.convolution")
-        new = new.replace("segmentation_head.head", "decoder.refinement")
-        state[{"encoder": "backbone.encoder", "decoder": "decoder.decoder"}.get(head := new.split(".")[0], head) + new.removeprefix(head)] = tensor
-    state = {key.replace("decoder.decoder.refinement", "decoder.refinement"): tensor for key, tensor in state.items()}
-    model.load_state_dict(state, strict=True)
-    images = random_images(3, (224, 224))
-    with torch.inference_mode():
-        expected = theirs(images)
-        torch.testing.assert_close(model(images)["segment"], expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
+    last, inner = "segmentation_head.head.4.", "segmentation_head.head."
+    assert_equal_output(theirs, model, {last: "heads.segment.convolution.", inner: "decoder.refinement."}, (224, 224))
 
 
-def test_a_file_of_smps_whole_network_loads(tmp_path: pytest.TempPathFactory) -> None:
-    from safetensors.torch import save_file
-
-    theirs = smp.Unet("resnet18", encoder_weights=None, classes=2)
-    path = str(tmp_path) + "/smp.safetensors"
-    save_file(theirs.state_dict(), path)
+def test_a_file_of_smps_whole_network_loads(tmp_path: Path) -> None:
+    save_file(smp.Unet("resnet18", encoder_weights=None, classes=2).state_dict(), tmp_path / "smp.safetensors")
     model = create_model("smp/resnet18", "smp/unet", num_classes=2)
-    assert load_weights(model, path).new == ()
+    assert load_weights(model, tmp_path / "smp.safetensors").new == ()

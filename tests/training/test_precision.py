@@ -14,10 +14,10 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("features", "name", "reason"),
     [
-        ({"avx512_bf16": True, "amx_bf16": True}, "bf16", "this CPU has amx_bf16"),
-        ({"avx512_bf16": True, "amx_bf16": False}, "bf16", "this CPU has avx512_bf16"),
-        ({"bf16": True}, "bf16", "this CPU has bf16"),
-        ({"avx2": True, "avx512_f": True}, "fp32", "this CPU has no bf16 in hardware"),
+        ({"avx512_bf16": True, "amx_bf16": True}, "bf16", "cpu has it in hardware: amx_bf16"),
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16", "cpu has it in hardware: avx512_bf16"),
+        ({"bf16": True}, "bf16", "cpu has it in hardware: bf16"),
+        ({"avx2": True, "avx512_f": True}, "fp32", "cpu has no bf16 in hardware"),
     ],
 )
 def test_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch, features: dict[str, bool], name: str, reason: str) -> None:

@@ -13,6 +13,9 @@ from segkit.errors import SegkitError, UsageError
 
 Precision = Literal["fp32", "bf16"]
 
+CPU_BF16 = ("amx_bf16", "avx512_bf16", "sve_bf16", "bf16")
+"""CPU features that compute bf16 products in hardware: Intel and AMD, then ARM."""
+
 
 class TorchEngine:
     """Runs a PyTorch model in evaluation mode, channels-last, without gradients.
@@ -75,15 +78,12 @@ def resolve_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes bfloat16 in hardware, so that it is faster and not merely possible."""
+def bf16_hardware(device: torch.device) -> str | None:
+    """What computes bfloat16 in hardware on the device, so that it is faster and not merely possible; None: nothing."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_name(device) if supported else None
     if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
-
-
-def best_precision(device: torch.device) -> Precision:
-    """bf16 where the device has it in hardware, else fp32."""
-    return "bf16" if has_bf16(device) else "fp32"
+        features = torch.cpu.get_capabilities()
+        return next((feature for feature in CPU_BF16 if features.get(feature)), None)
+    return None

@@ -43,6 +43,12 @@ class SmpBackbone(Backbone):
             _freeze_unused_parameters(encoder, maps)
         self.specs = tuple(FeatureSpec(map_.shape[1], image.shape[2] // map_.shape[2]) for map_ in maps)
 
+    @property
+    def stride_multiple(self) -> int:
+        """Images whose sides are multiples of this give maps of exactly side / stride."""
+        # The attention of mit reduces its keys to stride 32 at every level.
+        return 32 if self.name.startswith("mit_") else super().stride_multiple
+
     def forward(self, images: Tensor) -> Features:
         """Compute the maps of `images`."""
         features = self.encoder(images)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from segkit.errors import UsageError
 from segkit.models.backbones._base import Features
 from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs
 
@@ -56,7 +57,10 @@ def build_dpt(
     channels: tuple[int, int, int, int] = (256, 512, 1024, 1024),
     fusion_channels: int = 256,
 ) -> DptDecoder:
-    """Build smp's DPT decoder."""
+    """Build smp's DPT decoder; raises `UsageError` for patches whose side is no power of two."""
+    side = specs[0].stride
+    if side & (side - 1):
+        raise UsageError(f"decoder smp/dpt needs patches of 8, 16 or 32 pixels; those of this backbone have {side}")
     return DptDecoder(specs, readout, channels, fusion_channels)
 
 

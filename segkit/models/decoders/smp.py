@@ -68,6 +68,13 @@ class SmpDecoder(Decoder):
 class Pyramid:
     """The levels smp expects, one per halving from the image on, made from the specs of a backbone.
 
+    Args:
+        specs: the maps of the backbone.
+        architecture: smp's name, for messages.
+        finest: the largest stride the finest map may have.
+        coarsest: the strides the coarsest map may have; where given, coarse maps may share it (dilated backbones).
+        maps: the fewest maps.
+
     Attributes:
         channels: channels per level, 0 where the backbone has no map.
         strides: stride per level.
@@ -78,7 +85,9 @@ class Pyramid:
         UsageError: the strides do not fit `architecture`.
     """
 
-    def __init__(self, specs: Specs, architecture: str, finest: int = 4, coarsest: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, specs: Specs, architecture: str, finest: int = 4, coarsest: tuple[int, ...] = (), maps: int = 2
+    ) -> None:
         first, last = specs[0].stride, specs[-1].stride
         self.empty_strides = [2**level for level in range(first.bit_length() - 1)]
         self.channels = [0] * len(self.empty_strides) + [spec.channels for spec in specs]
@@ -86,11 +95,12 @@ class Pyramid:
         self.depth = len(self.strides) - 1
         given = ", ".join(str(spec.stride) for spec in specs)
         doubling = [min(2**level, last) if coarsest else 2**level for level in range(self.depth + 1)]
-        if self.strides != doubling or first > finest or self.depth < 3 or (coarsest and last not in coarsest):
+        reaches = self.depth >= 3 and len(specs) >= maps and (not coarsest or last in coarsest)
+        if self.strides != doubling or first > finest or not reaches:
             limits = f" and end at {' or '.join(map(str, coarsest))}" if coarsest else ""
             raise UsageError(
-                f"decoder smp/{architecture} needs strides that double, start at {finest} or less and reach 8{limits}; "
-                f"this backbone has {given}; 'smp/resnet34' fits"
+                f"decoder smp/{architecture} needs {maps} or more maps whose strides double, start at {finest} or less, "
+                f"reach 8{limits}; this backbone has {given}; 'smp/resnet34' fits"
             )
 
     def block_channels(self, given: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -197,7 +207,7 @@ def build_fpn(
     """Build smp's feature pyramid network (Kirillov et al. 2019)."""
     from segmentation_models_pytorch.decoders.fpn.decoder import FPNDecoder
 
-    pyramid = Pyramid(specs, "fpn")
+    pyramid = Pyramid(specs, "fpn", maps=4)
     decoder = FPNDecoder(pyramid.channels, pyramid.depth, pyramid_channels, channels, dropout, merge, upsample)
     return SmpDecoder(decoder, pyramid, decoder.out_channels, pyramid.strides[-4])
 

@@ -73,8 +73,8 @@ class UnetDecoder(Decoder):
 def _targets(specs: Specs) -> list[FeatureSpec]:
     """The maps from coarse to fine; below the finest come levels without a skip (0 channels) down to stride 1."""
     targets = list(reversed(specs))
-    while targets[-1].stride > 1:
-        targets.append(FeatureSpec(0, targets[-1].stride // 2))
+    while (stride := targets[-1].stride) > 1:
+        targets.append(FeatureSpec(0, stride // 2 if stride % 2 == 0 else 1))
     return targets
 
 

@@ -1,0 +1,86 @@
+"""The plain U-Net: counted by hand, and the one whose score the design states."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from segkit.errors import UsageError
+from segkit.models.backbones._base import FeatureSpec
+from segkit.models.decoders.unet import build_unet
+from segkit.models.factory import create_model
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(("upsample", "decoder_parameters"), [("transposed", 150), ("nearest", 152), ("bilinear", 152)])
+def test_parameters_of_a_tiny_network_counted_by_hand(upsample: str, decoder_parameters: int) -> None:
+    model = create_model(num_classes=3, in_channels=1, upsample=upsample, backbone_options={"width": 2, "depth": 2})
+    # level 1: 1*2*9 + 4, 2*2*9 + 4; level 2: 2*4*9 + 8, 4*4*9 + 8 (convolution without bias + normalization)
+    assert parameters(model.backbone) == (18 + 4) + (36 + 4) + (72 + 8) + (144 + 8)
+    # transposed: 4*2*4 + 2, then (2+2)*2*9 + 4, 2*2*9 + 4; interpolated: (4+2)*2*9 + 4, 2*2*9 + 4
+    assert model.decoder is not None
+    assert parameters(model.decoder) == decoder_parameters
+    assert parameters(model.heads) == 2 * 3 + 3
+
+
+def test_the_default_network_has_three_million_parameters() -> None:
+    model = create_model(num_classes=2, in_channels=1)
+    assert [spec.channels for spec in model.backbone.specs] == [24, 48, 96, 192, 256]
+    assert [spec.stride for spec in model.backbone.specs] == [1, 2, 4, 8, 16]
+    assert parameters(model) == 3_310_386
+
+
+def test_the_papers_width_and_depth_can_be_chosen() -> None:
+    """Ronneberger et al. 2015: 23 convolutions, 64 to 1024 channels and back."""
+    with torch.device("meta"):
+        model = create_model(
+            num_classes=2,
+            in_channels=1,
+            backbone_options={"width": 64, "max_width": 1024},
+            decoder_options={"channels": (512, 256, 128, 64)},
+        )
+    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+    assert len(convolutions) == 23
+    # Figure 1 summed by hand: 18,838,080 down, 2,785,280 in up-convolutions, 9,400,320 up, 128 in the last layer.
+    assert sum(convolution.weight.numel() for convolution in convolutions) == 31_023_808
+
+
+def test_channels_over_a_residual_network_are_those_of_smp() -> None:
+    specs = [FeatureSpec(count, stride) for count, stride in ((64, 2), (64, 4), (128, 8), (256, 16), (512, 32))]
+    decoder = build_unet(specs)
+    assert [block.convolutions[0][0].out_channels for block in decoder.blocks] == [256, 128, 64, 32, 16]  # type: ignore[union-attr, index]
+    assert (decoder.out_channels, decoder.out_stride) == (16, 1)
+
+
+def test_a_backbone_that_starts_at_stride_4_is_brought_back_in_steps_of_two() -> None:
+    decoder = build_unet([FeatureSpec(8, 4), FeatureSpec(16, 8)])
+    assert decoder.strides == [4, 2, 1]
+    # Transformers with patches of 14 pixels: no whole step lies between 7 and 1.
+    assert build_unet([FeatureSpec(8, 14), FeatureSpec(8, 14)]).strides == [14, 7, 1]
+
+
+def test_decoder_reaches_the_size_of_odd_skips() -> None:
+    model = create_model(num_classes=2, backbone_options={"width": 4, "depth": 3})
+    assert model.decoder is not None
+    features = model.backbone(torch.randn(1, 3, 23, 29))
+    assert [tuple(map_.shape[-2:]) for map_ in features.maps] == [(23, 29), (11, 14), (5, 7)]
+    assert model.decoder(features, (23, 29)).shape == (1, 4, 23, 29)
+
+
+def test_pools_lead_back_to_the_pixels_they_took() -> None:
+    model = create_model(num_classes=2, backbone_options={"width": 4, "depth": 3}).eval()
+    features = model.backbone(torch.randn(1, 3, 17, 16))
+    assert len(features.pools) == 2
+    for map_, pool in zip(features.maps, features.pools, strict=False):
+        assert pool.size == tuple(map_.shape[-2:])
+        assert pool.channels == map_.shape[1]
+        taken = map_.flatten(2).gather(2, pool.indices.flatten(2)).view(pool.indices.shape)
+        assert torch.equal(taken, torch.nn.functional.max_pool2d(map_, 2))
+
+
+def test_wrong_number_of_channels_is_refused() -> None:
+    with pytest.raises(UsageError, match="option channels has 2 values; this backbone needs 4"):
+        create_model(num_classes=2, decoder_options={"channels": (64, 32)})
