@@ -162,9 +162,8 @@ def test_a_resume_needs_a_run(tmp_path: Path) -> None:
 
 def test_settings_come_from_a_file_and_arguments_override_it(discs: Path, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
-    file.write_text(
-        f"path: {discs}\ntraining:\n  epochs: 7\n  learning_rate: 0.002\nmodel:\n  backbone_options: {{width: 4, depth: 2}}\n"
-    )
+    model = "model:\n  backbone_options: {width: 4, depth: 2}\n"
+    file.write_text(f"path: {discs}\ntraining:\n  epochs: 7\n  learning_rate: 0.002\n{model}")
     run = segkit.train(config=file, epochs=1, output=tmp_path / "run", device="cpu", workers=0, quiet=True)
     assert run.config.training.epochs == 1
     assert run.config.training.learning_rate == 0.002

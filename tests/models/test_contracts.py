@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from segkit.errors import UsageError
 from segkit.models.backbones._base import BACKBONES
-from segkit.models.config import ModelConfig
+from segkit.models.config import ModelConfig, Option
 from segkit.models.decoders._base import DECODERS
 from segkit.models.factory import build_model, create_model
 from segkit.models.model import Model
@@ -115,6 +116,32 @@ def test_declared_channels_and_stride_of_a_decoder_are_real(name: str) -> None:
         side // model.decoder.out_stride,
         side // model.decoder.out_stride,
     )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("plain", {"depth": 2, "width": 4}),
+        ("plain", {"depth": 4, "width": 4}),
+        ("plain", {"depth": 7, "width": 4}),
+        ("smp/resnet18", {"depth": 3}),
+        ("smp/resnet18", {"depth": 4, "output_stride": 8}),
+        ("smp/mit_b0", {"depth": 3}),
+        ("smp/tu-convnext_atto", {"output_stride": 16}),
+        ("smp/tu-vit_tiny_patch16_224", {}),
+    ],
+)
+def test_what_is_not_refused_at_assembly_runs(backbone: str, options: dict[str, Option]) -> None:
+    assembled = 0
+    for decoder in DECODERS:
+        try:
+            model = create_model(backbone, decoder, num_classes=2, backbone_options=options).eval()
+        except UsageError:
+            continue
+        assembled += 1
+        with torch.inference_mode():
+            assert model(random_images(3, (19, 23)))["segment"].shape == (1, 2, 19, 23)
+    assert assembled >= 1
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -45,7 +45,7 @@ from segkit.models.factory import build_model, create_model
         ),
         (
             {"backbone": "smp/mit_b0", "decoder": "smp/linknet"},
-            r"needs 2 or more maps whose strides double, start at 2 or less, reach 8; this backbone has 4, 8, 16, 32",
+            r"2 or more maps whose strides double, start at 2 or less and reach 8; this backbone has 4, 8, 16, 32",
         ),
         (
             {"backbone": "smp/resnet18", "decoder": "smp/fpn", "backbone_options": {"depth": 3}},
@@ -57,7 +57,7 @@ from segkit.models.factory import build_model, create_model
         ),
         (
             {"backbone_options": {"depth": 3}, "decoder": "smp/unet"},
-            r"needs 2 or more maps whose strides double, start at 4 or less, reach 8; this backbone has 1, 2, 4",
+            r"needs 2 or more maps whose strides double, start at 4 or less and reach 8; this backbone has 1, 2, 4",
         ),
     ],
 )

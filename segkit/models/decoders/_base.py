@@ -53,4 +53,9 @@ class DecoderEntry:
     backbone_options: Mapping[str, Option] = field(default_factory=dict)
 
 
+def halving_channels(count: int) -> tuple[int, ...]:
+    """Channels of `count` decoder blocks, coarse to fine: halving from 256, at least 16, as in smp."""
+    return tuple(max(256 >> block, 16) for block in range(count))
+
+
 DECODERS: Registry[DecoderEntry] = Registry("decoder", "segkit.models.decoders")

@@ -1,10 +1,7 @@
 """Every architecture of segmentation-models-pytorch as decoder `smp/NAME`, built of smp's own decoder classes.
 
-smp's decoders take the image and one map per halving: strides 1, 2, 4, ... The levels a backbone lacks are filled with
-empty maps (0 channels), as smp does for its transformers, so they work over every backbone whose strides double.
-With the head's kernel and interpolation declared here, a network equals smp's own of the same name.
-
-smp is imported when one of these is built, not before.
+They work over every backbone whose strides double. With the head's kernel and interpolation declared here, a network
+equals smp's own of the same name. smp is imported when one of these is built, not before.
 """
 
 from __future__ import annotations
@@ -14,12 +11,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from segkit.errors import UsageError
 from segkit.models.backbones._base import Features
 from segkit.models.config import Option
 from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs
-
-_BLOCK_CHANNELS = (256, 128, 64, 32, 16)
+from segkit.models.decoders._pyramid import Pyramid
 
 Interpolation = Literal["nearest", "bilinear"]
 Attention = Literal["scse"]
@@ -63,52 +58,6 @@ class SmpDecoder(Decoder):
             finest.new_empty(finest.shape[0], 0, height // stride, width // stride) for stride in self._empty_strides
         ]
         return self.decoder([*empty, *features.maps])
-
-
-class Pyramid:
-    """The levels smp expects, one per halving from the image on, made from the specs of a backbone.
-
-    Args:
-        specs: the maps of the backbone.
-        architecture: smp's name, for messages.
-        finest: the largest stride the finest map may have.
-        coarsest: the strides the coarsest map may have; where given, coarse maps may share it (dilated backbones).
-        maps: the fewest maps.
-
-    Attributes:
-        channels: channels per level, 0 where the backbone has no map.
-        strides: stride per level.
-        empty_strides: strides of the levels the backbone has no map for.
-        depth: levels below the image, smp's `encoder_depth`.
-
-    Raises:
-        UsageError: the strides do not fit `architecture`.
-    """
-
-    def __init__(
-        self, specs: Specs, architecture: str, finest: int = 4, coarsest: tuple[int, ...] = (), maps: int = 2
-    ) -> None:
-        first, last = specs[0].stride, specs[-1].stride
-        self.empty_strides = [2**level for level in range(first.bit_length() - 1)]
-        self.channels = [0] * len(self.empty_strides) + [spec.channels for spec in specs]
-        self.strides = self.empty_strides + [spec.stride for spec in specs]
-        self.depth = len(self.strides) - 1
-        given = ", ".join(str(spec.stride) for spec in specs)
-        doubling = [min(2**level, last) if coarsest else 2**level for level in range(self.depth + 1)]
-        reaches = self.depth >= 3 and len(specs) >= maps and (not coarsest or last in coarsest)
-        if self.strides != doubling or first > finest or not reaches:
-            limits = f" and end at {' or '.join(map(str, coarsest))}" if coarsest else ""
-            raise UsageError(
-                f"decoder smp/{architecture} needs {maps} or more maps whose strides double, start at {finest} or less, "
-                f"reach 8{limits}; this backbone has {given}; 'smp/resnet34' fits"
-            )
-
-    def block_channels(self, given: tuple[int, ...] | None) -> tuple[int, ...]:
-        """One number of channels per decoder block, coarse to fine: those given, else smp's."""
-        channels = given or _BLOCK_CHANNELS[: self.depth]
-        if len(channels) != self.depth:
-            raise UsageError(f"decoder option channels has {len(channels)} values; this backbone needs {self.depth}")
-        return channels
 
 
 def _architecture(name: str, backbone_options: Mapping[str, Option] | None = None) -> Callable[[Build], Build]:

@@ -9,13 +9,10 @@ from torch import Tensor, nn
 
 from segkit.errors import UsageError
 from segkit.models.backbones._base import Features, FeatureSpec
-from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs
+from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs, halving_channels
 from segkit.models.layers.conv import double_convolution
 from segkit.models.layers.initialization import initialize
 from segkit.models.layers.upsample import Size, UpsamplingName, create_upsampling
-
-_COARSEST_CHANNELS = 256
-_FEWEST_CHANNELS = 16
 
 
 class UnetBlock(nn.Module):
@@ -79,8 +76,8 @@ def _targets(specs: Specs) -> list[FeatureSpec]:
 
 
 def _default_channels(targets: Specs) -> tuple[int, ...]:
-    halving = [max(_COARSEST_CHANNELS >> level, _FEWEST_CHANNELS) for level in range(len(targets))]
-    return tuple(min(limit, target.channels or limit) for limit, target in zip(halving, targets, strict=True))
+    limits = halving_channels(len(targets))
+    return tuple(min(limit, target.channels or limit) for limit, target in zip(limits, targets, strict=True))
 
 
 def build_unet(
