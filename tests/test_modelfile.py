@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import ModelFileError, OutputError
 from segkit.modelfile import SCHEMA_VERSION, ModelCard, load_model_file, read_card, save_model_file
+from tests.full_disk import full_disk
 
 
 def card(**changes: Any) -> ModelCard:
@@ -155,12 +155,7 @@ def test_full_disk_keeps_the_model_that_was_there(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_model_file(path, {}, card())
     before = path.read_bytes()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(OutputError, match=r"cannot write .*m\.safetensors"):
-            save_model_file(path, {"w": np.zeros(10_000)}, card())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(1000), pytest.raises(OutputError, match=r"cannot write .*m\.safetensors"):
+        save_model_file(path, {"w": np.zeros(10_000)}, card())
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

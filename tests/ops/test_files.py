@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from segkit.errors import OutputError
 from segkit.ops.files import make_folder, write_atomically
-
-
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file may grow beyond 1000 bytes: the system refuses to write on, as it does when the disk is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from tests.full_disk import full_disk
 
 
 def test_replaces_what_was_there(tmp_path: Path) -> None:
@@ -29,10 +19,11 @@ def test_replaces_what_was_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_full_disk_keeps_the_old_file_and_leaves_no_half_one(tmp_path: Path, full_disk: None) -> None:
+def test_full_disk_keeps_the_old_file_and_leaves_no_half_one(tmp_path: Path) -> None:
     target = tmp_path / "model.safetensors"
     write_atomically(target, b"old")
-    with pytest.raises(OutputError, match=r"cannot write .*model\.safetensors: File too large; free space or name"):
+    message = r"cannot write .*model\.safetensors: File too large; free space or name"
+    with full_disk(1000), pytest.raises(OutputError, match=message):
         write_atomically(target, bytes(5000))
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
