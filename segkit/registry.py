@@ -16,6 +16,9 @@ from segkit.errors import UsageError, nearest
 
 Part = TypeVar("Part")
 
+SHOWN = 12
+"""Names listed in a message."""
+
 
 @dataclass(frozen=True)
 class _Family(Generic[Part]):
@@ -79,8 +82,10 @@ class Registry(Generic[Part]):
     def unknown(self, name: str) -> UsageError:
         """The error for a name that nothing here has, with the nearest one."""
         names = self.names()
-        hint = nearest(name, names) or f" Allowed: {', '.join(names[:12])}."
-        return UsageError(f"unknown {self.kind} {name!r}.{hint} 'segkit models' lists all.")
+        more = f" and {len(names) - SHOWN} more ('segkit models' lists all)" if len(names) > SHOWN else ""
+        return UsageError(
+            f"unknown {self.kind} {name!r}.{nearest(name, names)} Allowed: {', '.join(names[:SHOWN])}{more}."
+        )
 
     def names(self) -> list[str]:
         """All names in the order of registration, then those of the families."""

@@ -64,13 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SegkitError as error:
         code = _fail(str(error), error.exit_code, debug)
     except typer.TyperException as error:
-        code = _fail(error.format_message(), WRONG_USAGE, debug)
+        message = error.format_message()  # empty where the help was shown for want of a command
+        code = _fail(message, WRONG_USAGE, debug) if message else WRONG_USAGE
     except typer.Abort:
+        typer.echo("interrupted", err=True)
         code = INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (head, less) left: nobody is there to be told, and the interpreter must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = NOT_COMPLETED
+    except OSError as error:
+        # A full disk, a lost drive: of the machine, wherever it shows.
+        where = f"{error.filename}: " if error.filename else ""
+        code = _fail(
+            f"{where}{error.strerror or error}; look at the disk and its permissions, then try again",
+            NOT_COMPLETED,
+            debug,
+        )
     except MemoryError:
         code = _fail("out of memory; use a smaller --batch-size or --crop, or smaller images", NOT_COMPLETED, debug)
     except Exception as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segkit.cli import options
+from segkit.errors import UsageError
 
 
 def models(
@@ -21,6 +22,8 @@ def models(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
+    if not rows:
+        raise UsageError(f"no name contains {search!r}; 'segkit models' lists all")
     _print_table(rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,7 @@ Precision = Annotated[
     Literal["fp32", "bf16"] | None,
     typer.Option(help="fp32 or bf16; by default the model's own where the machine has it."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and problems only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else there.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 
@@ -62,13 +63,13 @@ def data_settings(
     """The `data` settings as given on the command line; what was not given is left out."""
     given = {
         "format": format_name,
-        "classes": parse_classes(classes) if classes else None,
+        "classes": None if classes is None else parse_classes(classes),
         "map": parse_map(value_map) if value_map else None,
-        "ignore": parse_integers(ignore, "--ignore") if ignore else None,
-        "background": parse_background(background) if background else None,
+        "ignore": None if ignore is None else parse_integers(ignore, "--ignore"),
+        "background": None if background is None else parse_background(background),
         "channels": channels,
         "allow": tuple(allow) if allow else None,
-        "split": parse_split(split) if split else None,
+        "split": None if split is None else parse_split(split),
         "group_by": group_by,
     }
     return {key: value for key, value in given.items() if value is not None}
@@ -77,20 +78,23 @@ def data_settings(
 def parse_classes(text: str) -> Path | tuple[str, ...]:
     """A class file when the path exists or looks like one, else names separated by commas."""
     path = Path(text)
-    if path.suffix in {".csv", ".txt", ".json", ".yaml"} or path.exists():
+    if text and (path.suffix in {".csv", ".txt", ".json", ".yaml"} or path.exists()):
         return path
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def parse_map(items: list[str]) -> dict[int | str, int]:
-    """`["128=1", "200=2,other=0"]` to `{128: 1, 200: 2, "other": 0}`."""
-    pairs = [pair for item in items for pair in item.split(",")]
+    """`["128=1", "200=2,other=0"]` to `{128: 1, 200: 2, "other": 0}`; every value has one class."""
+    given = ",".join(items)
     try:
-        parts = [pair.split("=") for pair in pairs]
-        return {value if value == "other" else int(value): int(index) for value, index in parts}
+        parts = [pair.split("=") for pair in given.split(",")]
+        pairs = [(value if value == "other" else int(value), int(index)) for value, index in parts]
     except ValueError:
-        given = ",".join(pairs)
         raise UsageError(f"--map {given}: expected mask value = class id, for example --map 128=1,255=2") from None
+    repeated = [value for value, count in Counter(value for value, _ in pairs).items() if count > 1]
+    if repeated:
+        raise UsageError(f"--map {given}: the mask value {repeated[0]} is given twice; give it one class")
+    return dict(pairs)
 
 
 def parse_integers(text: str, option: str) -> tuple[int, ...]:
@@ -105,7 +109,10 @@ def parse_background(text: str) -> int | str:
     """A class id, or `"none"`."""
     if text == "none":
         return text
-    return parse_integers(text, "--background")[0]
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--background {text}: expected one class id, as 0, or none") from None
 
 
 def parse_split(text: str) -> Path | tuple[float, float, float]:
@@ -114,9 +121,13 @@ def parse_split(text: str) -> Path | tuple[float, float, float]:
     if len(parts) == 3 and all(part.replace(".", "", 1).isdigit() for part in parts):
         train, val, test = (float(part) for part in parts)
         whole = train + val + test
-        if train == 0 or not any(math.isclose(whole, full) for full in (1, 100)):
+        if not any(math.isclose(whole, full) for full in (1, 100)):
             raise UsageError(f"--split {text}: the shares of train/val/test add up to 100, for example 70/15/15")
+        if train == 0 or val == 0:
+            raise UsageError(f"--split {text}: train and val need shares above 0, for example 70/15/15 or 80/20/0")
         return train / whole, val / whole, test / whole
+    if not text:
+        raise UsageError("--split '': expected a split file, or shares such as 70/15/15")
     return Path(text)
 
 
@@ -144,6 +155,9 @@ def parse_class_weights(text: str) -> Literal["balanced"] | tuple[float, ...]:
     if text == "balanced":
         return "balanced"
     try:
-        return tuple(float(part) for part in text.split(","))
+        weights = tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--class-weights {text}: expected 'balanced' or one number per class, as 1,5,2") from None
+    if not all(math.isfinite(weight) and weight > 0 for weight in weights):
+        raise UsageError(f"--class-weights {text}: every weight is a number above 0, as 1,5,2")
+    return weights

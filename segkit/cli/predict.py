@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from segkit.cli import options
-from segkit.errors import NOT_COMPLETED
+from segkit.errors import SegkitError
 
 
 def predict(
@@ -36,6 +36,6 @@ def predict(
         summary = write_predictions(
             predictor, files, output, overlay=overlay, probabilities=probabilities, progress=advance
         )
-    teller.tell(summary.describe())
     if summary.errors:
-        raise typer.Exit(NOT_COMPLETED)
+        raise SegkitError(summary.describe())
+    teller.tell(summary.describe())

@@ -11,7 +11,7 @@ import typer
 def sample(
     out: Annotated[Path, typer.Argument(help="Folder to create.")],
     count: Annotated[int, typer.Option(min=3, help="Number of images.")] = 100,
-    seed: Annotated[int, typer.Option(help="Another seed makes another data set.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes another data set.")] = 0,
 ) -> None:
     """Write a data set of microscopy-like images with masks, instances, boxes and labels."""
     from segkit.data.synthetic import write_sample

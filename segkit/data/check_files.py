@@ -47,7 +47,8 @@ def check_values(masks: Mapping[str, MaskFacts], classes: ClassMap) -> Iterator[
     unknown = {name: sorted(_unknown(mask, classes)) for name, mask in masks.items()}
     files = [name for name, values in unknown.items() if values]
     if files:
-        values = ", ".join(sorted({value for name in files for value in unknown[name]})[:10])
+        found = sorted({value for name in files for value in unknown[name]}, key=lambda value: (len(value), value))
+        values = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
         known = ", ".join(f"{id_} {name}" for id_, name in zip(classes.ids, classes.names, strict=True))
         message = f"masks hold {values}, which the model does not know (its classes: {known})"
         yield finding("unknown-id", f"{message}; give '--map VALUE=CLASS' or '--ignore VALUE'", files)

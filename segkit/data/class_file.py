@@ -14,6 +14,9 @@ from segkit.structures import Color
 BACKGROUND_NAMES = frozenset({"background", "_background_", "bg"})
 IGNORED_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 
+MAX_ID = 65535
+"""Masks are written with 16 bits at most."""
+
 _MARKS = ("void", "ignore", "ignored")
 
 
@@ -103,8 +106,8 @@ def _class_file(
 
 
 def _number(path: Path, text: str, column: str) -> int:
-    if not text.isdigit():
-        raise UsageError(f"{path}: {text!r} in column {column} is no whole number from 0 up")
+    if not text.isdigit() or int(text) > MAX_ID:
+        raise UsageError(f"{path}: {text!r} in column {column} is no whole number from 0 to {MAX_ID}")
     return int(text)
 
 

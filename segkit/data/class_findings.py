@@ -39,8 +39,9 @@ def unknown_ids(
             f"or '--ignore {','.join(map(str, unknown))}', or declare them as classes"
         )
     else:
-        ordered = sorted(targets, key=lambda value: (targets[value], value))
-        pairs = ",".join(f"{value}={id_}" for id_, value in enumerate(ordered) if value != id_)
+        ids = sorted(set(targets.values()))
+        closed = [(value, ids.index(id_)) for value, id_ in sorted(targets.items(), key=lambda pair: pair[::-1])]
+        pairs = ",".join(f"{value}={id_}" for value, id_ in closed if value != id_)
         message = (
             f"{values} leave a gap, class ids are 0, 1, 2, ... (found: {_listed(sorted(files))}); "
             f"give '--map {pairs}', or declare the classes that are absent with --classes FILE|NAMES"

@@ -101,6 +101,11 @@ def _resolve_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[
 def _resolve_colors(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> ClassDecision:
     """Masks of colours, whose meaning only a class file can tell."""
     files = files_by_value(masks)
+    if config.map:
+        raise UsageError(
+            "--map: the masks tell classes apart by colour, not by number; "
+            "give a class file instead: --classes FILE.csv with the columns id,name,r,g,b"
+        )
     classes, values, ignored, notes = _background_only(), {}, set(config.ignore), []
     if declared and declared.colors:
         by_color = {pack(color): id_ for id_, color in zip(declared.ids, declared.colors, strict=True)}
@@ -116,6 +121,11 @@ def _resolve_class_files(
     config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]
 ) -> ClassDecision:
     """One mask file per class: the file's class is its name, what no file claims is background."""
+    if config.map or config.ignore:
+        raise UsageError(
+            "--map and --ignore are about values in masks, and here every class has mask files of its own; "
+            "leave them out, and take away the files of classes that shall not count"
+        )
     found = sorted({name for facts in masks.values() for name in facts.classes})
     classes = _without(declared, set(declared.ignored)) if declared else ClassFile.from_names(found, "the mask files")
     if classes.background is None and config.background is None:
@@ -166,10 +176,16 @@ def _without(declared: ClassFile, ignored: set[int]) -> ClassFile:
 
 
 def _inferred(config: DataConfig, ids: set[int]) -> ClassFile:
-    """The classes 0, 1, 2, ... up to the first gap."""
+    """The classes 0, 1, 2, ... up to the first gap, which `--map` must not make."""
     count = next(id_ for id_ in range(len(ids) + 1) if id_ not in ids)
+    above = ",".join(f"{value}={id_}" for value, id_ in config.map.items() if id_ > count)
+    if above:
+        raise UsageError(
+            f"--map {above}: no mask value becomes the class {count}, and class ids are 0, 1, 2, ... without gaps; "
+            "map to the lowest free ids, or declare the classes that are absent with --classes FILE|NAMES"
+        )
     background = 0 if config.background is None else config.background
-    other = "foreground" if count == 2 and background != "none" else "class {}"
+    other = "foreground" if count == 2 and background in (0, 1) else "class {}"
     names = ("background" if id_ == background else other.format(id_) for id_ in range(max(count, 1)))
     return replace(ClassFile.from_names(tuple(names), "the masks"), background=0)
 

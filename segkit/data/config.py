@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, NonNegativeInt, ValidationInfo, field_validator
 
 from segkit.config import Config
 
@@ -18,12 +18,14 @@ class DataConfig(Config):
     classes: Path | tuple[str, ...] | None = Field(
         None, description="class file, or the names in the order of their ids"
     )
-    map: dict[int | Literal["other"], int] = Field(
+    map: dict[NonNegativeInt | Literal["other"], NonNegativeInt] = Field(
         default_factory=dict,
         description="stored mask value -> class id, for example 128=1; other=1: every value but 0 not named",
     )
-    ignore: tuple[int, ...] = Field((), description="stored mask values that are not counted; 255 where not a class")
-    background: int | Literal["none"] | None = Field(
+    ignore: tuple[NonNegativeInt, ...] = Field(
+        (), description="stored mask values that are not counted; 255 where not a class"
+    )
+    background: NonNegativeInt | Literal["none"] | None = Field(
         None, description="class id of the background; None: from the class file, else 0"
     )
     channels: Literal["gray", "rgb"] | None = Field(None, description="convert every image; None: as stored")
@@ -36,6 +38,14 @@ class DataConfig(Config):
     )
     allow: tuple[str, ...] = Field((), description="codes of check errors that are lowered to warnings")
     seed: int = Field(0, ge=0, description="seed of the split")
+
+    @field_validator("ignore")
+    @classmethod
+    def _not_mapped(cls, given: tuple[int, ...], others: ValidationInfo) -> tuple[int, ...]:
+        both = sorted(set(given) & set(others.data.get("map", ())))
+        if both:
+            raise ValueError(f"the mask value {both[0]} is to be ignored and mapped to a class; decide for one")
+        return given
 
     @field_validator("split", mode="before")
     @classmethod

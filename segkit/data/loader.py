@@ -99,7 +99,11 @@ def training_loader(
 
 
 def _settle_worker(_: int) -> None:
-    """One thread: more would take processors from the training. And Ctrl-C is for the training alone, which saves."""
+    """One thread: more would take processors from the training.
+
+    And Ctrl-C, or a SIGTERM to the whole group as schedulers send it, is for the training alone, which saves.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)  # not 1: in a forked process that waits for ever for the threads its parent had

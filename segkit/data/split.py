@@ -173,7 +173,7 @@ def _completed(records: Sequence[Record], presence: Mapping[str, frozenset[int]]
     }
     cut = _cut([record for record in records if record.split == "train"], presence, shares, seed)
     parts = {record.id: record.split for record in cut.records}
-    completed = tuple(replace(record, split=parts.get(record.id, record.split)) for record in records)
+    completed = tuple(replace(record, split=parts.get(record.id) or record.split) for record in records)
     origin = f"the data's own parts; {' and '.join(lacking)} {cut.origin} from train"
     return Split(completed, origin, (*_unassigned(records), *cut.findings))
 
@@ -197,7 +197,7 @@ def _cut(
         return Split(
             tuple(replace(record, split=None) for record in records),
             "not cut",
-            (_too_few(len(units), records, shares),),
+            (_too_few(len(units), records, shares),) if records else (),  # of no image at all another finding tells
         )
     parts = stratify(units, shares, seed)
     grouped = ", groups whole" if any(record.group for record in records) else ""

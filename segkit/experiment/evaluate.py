@@ -63,12 +63,24 @@ def evaluate(
     """
     teller = Teller(quiet)
     predictor = load(model, device=device, precision=precision)
-    settings = DataConfig(
-        format=format, ignore=tuple(ignore), allow=tuple(allow), group_by=group_by, channels=predictor.pipeline.convert
+    settings = DataConfig.parse(
+        {
+            "format": format,
+            "map": map or {},
+            "ignore": tuple(ignore),
+            "allow": tuple(allow),
+            "group_by": group_by,
+            "channels": predictor.pipeline.convert,
+        },
+        source="options",
     )
     classes = _with_values(predictor.classes, map or {}, ignore)
     with teller.progress("reading") as advance:
         dataset = open_dataset(data, settings, progress=advance, classes=classes)
+    if dataset.task != predictor.task:
+        raise UsageError(
+            f"{model} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"
+        )
     dataset.require_usable()
     part, records = choose_records(predictor, dataset, split)
     teller.tell(*predictor.notes, f"evaluating {len(records)} images ({part}) of {dataset.root}")

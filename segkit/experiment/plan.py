@@ -9,6 +9,7 @@
 | budget | 10 minutes on a CPU, 30 on a GPU, unless `--epochs` or `--budget` is given |
 | learning rate | 3e-3 for `plain`, 1e-3 for the others |
 | precision | bf16 where the device computes it in hardware, else fp32 |
+| workers | 2 on a CPU, which computes most of the time; one per processor up to 8 on a GPU |
 | draws per image | as many crops as cover the image |
 | foreground share | 1/3 where a foreground class has less than 5 % of the pixels, else 0 |
 | orientation | free unless a class keeps to the upper or lower half of the masks (see `orientation`) |
@@ -16,6 +17,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -193,7 +195,11 @@ def _plan_training(
         task, gpu
     ]
     precision = choose_precision(given.precision, device)
-    planned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": 3e-3 if model.backbone == "plain" else 1e-3}
+    planned: dict[str, Any] = {
+        "batch_size": batch_size,
+        "learning_rate": 3e-3 if model.backbone == "plain" else 1e-3,
+        "workers": min(8, os.cpu_count() or 1) if gpu else 2,
+    }
     if given.epochs is None and given.budget_seconds is None:
         planned["budget_seconds"] = 1800.0 if gpu else 600.0
     if given.class_weights == "balanced":

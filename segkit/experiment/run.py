@@ -12,8 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from segkit.errors import OutputError, UsageError
+import yaml
+
+from segkit.errors import OutputError, SegkitError, UsageError
 from segkit.experiment.config import ExperimentConfig
+from segkit.ops.files import write_atomically
 
 RUNS = Path("runs")
 _PACKAGES = (
@@ -60,12 +63,22 @@ class Run:
         return json.loads(file.read_text()) if file.exists() else {}
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write one of the run's JSON files."""
-        (self.folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        """Write one of the run's JSON files; raises `OutputError`."""
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self.folder / name, text.encode("utf-8"))
+
+    def write_config(self, config: ExperimentConfig) -> None:
+        """Write `config.yaml`, which makes the folder a run to resume: last and whole; raises `OutputError`."""
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        write_atomically(self.folder / "config.yaml", text.encode("utf-8"))
 
     def read_json(self, name: str) -> Any:
-        """Read one of the run's JSON files."""
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        """Read one of the run's JSON files; raises `SegkitError` when it is missing or damaged."""
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is damaged"
+            raise SegkitError(f"cannot read {self.folder / name}: {reason}; start a new run") from None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -77,6 +90,7 @@ def new_run(folder: Path | None, data: Path, network: str) -> Run:
     Raises `UsageError` when `folder` exists, `OutputError` when it cannot be made.
     """
     if folder is not None:
+        refuse_existing(folder)
         return _create(folder)
     stem = re.sub(r"[^A-Za-z0-9._]+", "-", f"{data.resolve().stem}-{network}")
     taken = [
@@ -85,13 +99,17 @@ def new_run(folder: Path | None, data: Path, network: str) -> Run:
     return _create(RUNS / f"{stem}-{max(taken, default=0) + 1}")
 
 
+def refuse_existing(folder: Path) -> None:
+    """Raise `UsageError` when `folder` exists, with the way to go on where it is a run."""
+    if folder.exists():
+        begun = (folder / "config.yaml").exists()
+        hint = f", or go on with that run: segkit train --resume -o {folder}" if begun else ""
+        raise UsageError(f"{folder} exists; name another folder with -o{hint}")
+
+
 def _create(folder: Path) -> Run:
     try:
         folder.mkdir(parents=True)
-    except FileExistsError:
-        raise UsageError(
-            f"{folder} exists; name another folder with -o, or go on with that run: segkit train --resume -o {folder}"
-        ) from None
     except OSError as error:
         raise OutputError(f"cannot create {folder}: {error.strerror}; name a folder you may write to with -o") from None
     return Run(folder)

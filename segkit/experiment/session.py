@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +15,21 @@ from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.loader import EpochSampler, training_loader
 from segkit.data.opening import OpenDataset
 from segkit.evaluation.evaluate import evaluate
+from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.duration import format_duration
 from segkit.experiment.evaluate import score
 from segkit.experiment.plan import Plan
 from segkit.experiment.run import Run, package_versions
 from segkit.experiment.scores import describe_scores
+from segkit.experiment.speed import seconds_per_step
 from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.loading import load
 from segkit.inference.predictor import Predictor
 from segkit.losses import create_loss
 from segkit.modelfile import ModelCard, load_model_file, save_model_file
 from segkit.models.factory import build_model
+from segkit.models.weights import load_weights
 from segkit.report import write_report
 from segkit.tasks import ClassifyTask, SegmentTask, Task
 from segkit.training.fit import fit
@@ -42,9 +46,15 @@ class Session:
         dataset: the data set the plan was made for.
         device: where to compute.
         teller: whom to tell.
+        fresh: whether to load the plan's initial weights; a run that goes on takes them from its checkpoint.
+
+    Raises:
+        UsageError: an unknown part or option of the network or loss, or weights that cannot be loaded.
     """
 
-    def __init__(self, plan: Plan, dataset: OpenDataset, device: torch.device, teller: Teller) -> None:
+    def __init__(
+        self, plan: Plan, dataset: OpenDataset, device: torch.device, teller: Teller, fresh: bool = True
+    ) -> None:
         self.plan = plan
         self.dataset = dataset
         self.device = device
@@ -53,6 +63,28 @@ class Session:
         self.model = build_model(plan.model)
         network = {"stride_multiple": self.model.stride_multiple, "margin": self.model.margin}
         self.pipeline = plan.pipeline.model_copy(update=network)
+        self.task = self._create_task()
+        if fresh and plan.config.model.weights != "none":
+            teller.tell(load_weights(self.model, plan.config.model.weights).describe())
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The settings with nothing left open, and true from any folder."""
+        config, network = self.plan.config, self.model.config
+        options = {"backbone_options": network.backbone_options, "decoder_options": network.decoder_options}
+        files = {
+            name: path.resolve()
+            for name in ("classes", "split")
+            if isinstance(path := getattr(config.data, name), Path)
+        }
+        return config.model_copy(
+            update={
+                "path": config.path.resolve(),
+                "device": str(self.device),
+                "data": config.data.model_copy(update=files),
+                "model": config.model.model_copy(update=options),
+            }
+        )
 
     def describe(self) -> list[str]:
         """The plan as printed: choice and reason, line by line."""
@@ -61,7 +93,34 @@ class Session:
             f"{parameters / 1e6:.1f} million parameters",
             f"{self.plan.model.in_channels} channels in, {self.plan.model.num_classes} classes out",
         )
-        return ["plan:", *(f"  {choice} ({reason})" for choice, reason in (*self.plan.reasons, network))]
+        return [
+            "plan:",
+            *(f"  {choice} ({reason})" for choice, reason in (*self.plan.reasons, network, self._duration())),
+        ]
+
+    @property
+    def _metric(self) -> str:
+        """What the validation score is."""
+        return "Dice" if self.plan.model.task == "segment" else "top-1"
+
+    def _duration(self) -> tuple[str, str]:
+        """How long the training will take, and how that is known."""
+        sampling, config = self.plan.config.sampling, self.plan.config.training
+        if config.budget_seconds is not None:
+            return (
+                f"ends after {format_duration(config.budget_seconds)}",
+                "validations included; scoring the test part follows",
+            )
+        assert sampling.crop is not None
+        assert sampling.draws_per_image is not None
+        assert config.epochs is not None
+        batch = config.batch_size, self.plan.model.in_channels, sampling.crop, sampling.crop
+        seconds = seconds_per_step(self.model, batch, self.device, config.precision == "bf16")
+        steps = config.epochs * max(1, len(self.dataset.split("train")) * sampling.draws_per_image // config.batch_size)
+        return (
+            f"{steps} steps, about {format_duration(steps * seconds)}",
+            f"{seconds:.2g} s per step here; validations come on top",
+        )
 
     def run(self, run: Run, started: float, resume: bool) -> Run:
         """Train, score the test part with the best network, write the report.
@@ -73,7 +132,7 @@ class Session:
         """
         result = fit(
             self.model,
-            self._task(),
+            self.task,
             self._loader(),
             validate=self._validate,
             on_best=lambda network, scores: self._keep(run, network, scores),
@@ -83,15 +142,18 @@ class Session:
             resume=resume,
             started=started,
             console=self.teller,
-            score_name="Dice" if self.plan.model.task == "segment" else "top-1",
+            score_name=self._metric,
         )
-        self.teller.tell(f"trained {result.steps} steps in {format_duration(result.seconds)}")
+        self.teller.tell(
+            f"trained {result.steps} steps in {format_duration(result.seconds)}, ended by {result.stopped}; "
+            f"best validation score {result.scores['score']:.3f} in epoch {result.best_epoch}"
+        )
         self._score_test_part(run)
         write_report(run.folder)
         self.teller.tell(f"model {run.model_file}", f"report {run.report}")
         return run
 
-    def _task(self) -> Task:
+    def _create_task(self) -> Task:
         config = self.plan.config.training
         assert config.class_weights != "balanced"  # the plan has made numbers of it
         criterion = create_loss(config.loss, self.plan.model.num_classes, config.class_weights)
@@ -143,7 +205,7 @@ class Session:
             classes=self.dataset.classes.to_dict(),
             pipeline=self.pipeline.model_dump(mode="json"),
             data={"name": self.dataset.root.resolve().name, **self.plan.fingerprint},
-            scores={"val": dict(scores)},
+            scores={"val": {**scores, "metric": self._metric, "images": len(self.dataset.split("val"))}},
             packages=package_versions(),
         )
         tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}

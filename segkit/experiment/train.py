@@ -15,11 +15,10 @@ from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.duration import parse_duration
 from segkit.experiment.plan import make_plan
-from segkit.experiment.run import Run, environment, new_run
+from segkit.experiment.run import Run, environment, new_run, refuse_existing
 from segkit.experiment.session import Session
 from segkit.inference.engines.torch import resolve_device
 from segkit.models.config import Option
-from segkit.models.weights import load_weights
 
 
 def train(
@@ -70,8 +69,6 @@ def train(
         DataError: a data set with errors; the message lists them.
     """
     started = time.monotonic()
-    if resume:
-        return _resume(output, started, Teller(quiet))
     given = {
         "path": data,
         "task": task,
@@ -92,40 +89,61 @@ def train(
             "patience": patience, "precision": precision, "workers": workers, "seed": seed,
         },
     }  # fmt: skip
-    settings = _merge(read_yaml(config) if config else {}, given)
+    if resume:
+        if config or _merge({}, given):
+            raise UsageError(
+                "--resume goes on with a run as it began: give -o RUN and no data or settings; "
+                "for others start a new run without --resume"
+            )
+        return _resume(output, started, Teller(quiet))
+    if epochs is not None and budget is not None:
+        raise UsageError(f"--epochs {epochs} and --budget {budget} both end the run; give one of them")
+    settings = _merge(_without_end(read_yaml(config), epochs or budget) if config else {}, given)
     if "path" not in settings:
         raise UsageError("name the data set to train on: segkit train DATA, or 'path:' in the configuration")
+    source = f"{config} and options" if config else "options"
     return _start(
-        ExperimentConfig.parse(settings, source="settings"), Path(output) if output else None, started, Teller(quiet)
+        ExperimentConfig.parse(settings, source=source), Path(output) if output else None, started, Teller(quiet)
     )
+
+
+def _without_end(base: dict[str, Any], given: int | str | None) -> dict[str, Any]:
+    """The settings of a file, their end of the run left to the one `given`: epochs override a budget and vice versa."""
+    training = base.get("training")
+    if given is None or not isinstance(training, Mapping):
+        return base
+    kept = {key: value for key, value in training.items() if key not in ("epochs", "budget_seconds")}
+    return {**base, "training": kept}
 
 
 def _merge(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with everything in `given` that is not None or empty, group by group."""
     merged = dict(base)
     for key, value in given.items():
+        below = base.get(key) or {}
         if isinstance(value, Mapping):
-            value = _merge(base.get(key) or {}, value)
+            if not isinstance(below, Mapping):
+                continue  # the file is wrong there, which is said when all of it is read
+            value = _merge(below, value)
         if value is not None and value != {}:
             merged[key] = value
     return merged
 
 
 def _start(config: ExperimentConfig, output: Path | None, started: float, teller: Teller) -> Run:
+    if output is not None:
+        refuse_existing(output)  # before the data is read, which may take minutes
     device = resolve_device(config.device)
     dataset = _open(config, teller)
     plan = make_plan(config, dataset, measure(dataset), device)
     session = Session(plan, dataset, device, teller)
-    weights = plan.config.model.weights
-    if weights != "none":
-        teller.tell(load_weights(session.model, weights).describe())
     teller.tell(*session.describe())
     run = new_run(output, config.path, "-".join(filter(None, (plan.model.decoder, plan.model.backbone))))
     teller.log_to(run.folder / "log.txt")
-    plan.config.to_yaml(run.folder / "config.yaml")
     run.write_json("splits.json", dataset.splits())
     run.write_json("fingerprint.json", plan.fingerprint)
     run.write_json("environment.json", environment(str(device), plan.pipeline.precision))
+    run.write_config(session.config)
     teller.tell(f"run folder {run.folder}")
     return session.run(run, started, resume=False)
 
@@ -148,7 +166,8 @@ def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
             f"{config.path} has changed since {run.folder} began; a resumed run needs the same files: start a new run"
         )
     teller.tell(f"going on with {run.folder}")
-    return Session(plan, dataset, device, teller).run(run, started, resume=run.checkpoint.exists())
+    session = Session(plan, dataset, device, teller, fresh=not run.checkpoint.exists())
+    return session.run(run, started, resume=True)
 
 
 def _open(config: ExperimentConfig, teller: Teller) -> OpenDataset:

@@ -9,7 +9,7 @@ import torch
 from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
 from segkit.inference.engines.torch import Precision, TorchEngine, bf16_hardware, resolve_device
 from segkit.inference.predictor import Predictor
-from segkit.modelfile import load_model_file
+from segkit.modelfile import ModelCard, load_model_file
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.pipeline import Pipeline
@@ -41,6 +41,7 @@ def load(model: str | Path, device: str = "auto", precision: Precision | None = 
         classes = ClassMap.from_dict(card.classes)
         network = build_model(ModelConfig.parse(card.model, source="model"))
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+        _require_consistency(card, network.config, classes)
     except (SegkitError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(
@@ -48,6 +49,14 @@ def load(model: str | Path, device: str = "auto", precision: Precision | None = 
         ) from None
     used, notes = _choose_precision(pipeline.precision, precision, chosen)
     return Predictor(TorchEngine(network, chosen, used), pipeline, classes, card.task, card, notes)
+
+
+def _require_consistency(card: ModelCard, network: ModelConfig, classes: ClassMap) -> None:
+    """Raise `ValueError` where the card of an edited file contradicts itself."""
+    if card.task != network.task:
+        raise ValueError(f"its task is {card.task!r}, its network's {network.task!r}")
+    if classes.num_classes != network.num_classes:
+        raise ValueError(f"it names {classes.num_classes} classes, its network has {network.num_classes}")
 
 
 def find_model_file(model: str | Path) -> Path:

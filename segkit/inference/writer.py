@@ -19,6 +19,8 @@ from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import SegmentationResult
 from segkit.visualization.overlay import overlay as draw_overlay
 
+SUMMARY, ERRORS = "summary.csv", "errors.csv"
+
 Progress = Callable[[int, int], None]
 """Called with the number of files done and their total."""
 
@@ -44,7 +46,11 @@ class PredictionSummary:
     def describe(self) -> str:
         """What a person is told at the end."""
         done = f"{self.files - len(self.errors)} of {self.files} images predicted; results in {self.out}"
-        return f"{done}; {len(self.errors)} failed, see {self.out / 'errors.csv'}" if self.errors else done
+        if not self.errors:
+            return done
+        file, reason = next(iter(self.errors.items()))
+        first = reason if str(file) in reason else f"{file}: {reason}"
+        return f"{done}; {len(self.errors)} failed, see {self.out / ERRORS}; the first: {first}"
 
 
 def write_predictions(
@@ -61,12 +67,14 @@ def write_predictions(
     interrupted. NAME follows from `output_names`. A classifier writes the tables only.
 
     Raises:
-        UsageError: a result would overwrite an input; nothing has been written.
+        UsageError: a result would overwrite an input, or `out` holds such files of somebody else, the masks of a data
+            set for example; nothing has been written.
         OutputError: the results cannot be written, the disk is full for example.
     """
-    out = make_folder(out)
+    out = Path(out)
     jobs = [_Job(file, out, name, overlay, probabilities) for file, name in output_names(files).items()]
     _refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
+    _claim(out)
     rows: list[Row] = []
     errors: dict[Path, str] = {}
     try:
@@ -152,14 +160,28 @@ def _refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None
         raise UsageError(f"{clash} is one of the images and would be overwritten; name another folder with -o")
 
 
+def _claim(out: Path) -> None:
+    """Make the folder of results, or take up one of earlier results, known by the `summary.csv` that is written first.
+
+    Everything else is refused: a data set's own `masks/` would be replaced by predictions.
+    """
+    summary = out / SUMMARY
+    if summary.is_file() and summary.read_bytes().startswith(b"image,class"):
+        return
+    taken = [name for name in ("masks", "overlays", "probabilities", SUMMARY, ERRORS) if (out / name).exists()]
+    if taken:
+        raise UsageError(f"{out / taken[0]} exists and is no result of segkit predict; name another folder with -o")
+    _write_tables(make_folder(out), [], {})
+
+
 def _write_tables(out: Path, rows: Sequence[Row], errors: Mapping[Path, str]) -> None:
     columns = list(rows[0]) if rows else ["image", "class"]
-    write_atomically(out / "summary.csv", _table(columns, rows))
+    write_atomically(out / SUMMARY, _table(columns, rows))
     if errors:
         listed = [{"image": file, "error": error} for file, error in errors.items()]
-        write_atomically(out / "errors.csv", _table(["image", "error"], listed))
+        write_atomically(out / ERRORS, _table(["image", "error"], listed))
     else:
-        (out / "errors.csv").unlink(missing_ok=True)  # of an earlier run into the same folder
+        (out / ERRORS).unlink(missing_ok=True)  # of an earlier run into the same folder
 
 
 def _table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:

@@ -87,7 +87,8 @@ class Validation(Callback):
     ) -> None:
         """Validate and stop by time."""
         if self._pace.finished():
-            if trainer.global_step != self._last_step and self._pace.affords_validation():
+            # Without any validation there would be no model: better a run that ends late.
+            if trainer.global_step != self._last_step and (self.best_scores is None or self._pace.affords_validation()):
                 self._run(trainer, pl_module)
             self._stop(trainer, "budget")
         elif self._pace.validation_due(epochs_done=None):

@@ -18,6 +18,19 @@ def test_map_refuses_what_is_no_pair(text: str) -> None:
         options.parse_map([text])
 
 
+def test_map_gives_a_value_one_class() -> None:
+    with pytest.raises(UsageError, match=r"--map 1=0,1=2: the mask value 1 is given twice; give it one class"):
+        options.parse_map(["1=0", "1=2"])
+
+
+@pytest.mark.parametrize("text", ["0,1", "no", ""])
+def test_background_is_one_id_or_none(text: str) -> None:
+    assert options.parse_background("none") == "none"
+    assert options.parse_background("2") == 2
+    with pytest.raises(UsageError, match=rf"--background {text}: expected one class id, as 0, or none"):
+        options.parse_background(text)
+
+
 def test_integers() -> None:
     assert options.parse_integers("255,11", "--ignore") == (255, 11)
     with pytest.raises(UsageError, match="--ignore void: expected whole numbers"):
@@ -39,9 +52,15 @@ def test_split_is_a_file_where_it_is_no_shares() -> None:
     assert options.parse_split("folds/split.csv") == Path("folds/split.csv")
 
 
-@pytest.mark.parametrize("text", ["70/15/25", "0/50/50"])
+@pytest.mark.parametrize("text", ["70/15/25", "1/1/1"])
 def test_split_shares_add_up(text: str) -> None:
     with pytest.raises(UsageError, match=f"--split {text}: the shares of train/val/test add up to 100"):
+        options.parse_split(text)
+
+
+@pytest.mark.parametrize("text", ["0/50/50", "100/0/0"])
+def test_train_and_val_need_a_share(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--split {text}: train and val need shares above 0"):
         options.parse_split(text)
 
 
@@ -64,6 +83,9 @@ def test_class_weights() -> None:
     assert options.parse_class_weights("1,2.5") == (1.0, 2.5)
     with pytest.raises(UsageError, match="--class-weights heavy: expected 'balanced' or one number per class"):
         options.parse_class_weights("heavy")
+    for text in ("1,nan", "1,inf", "0,1", "1,-2"):
+        with pytest.raises(UsageError, match=f"--class-weights {text}: every weight is a number above 0"):
+            options.parse_class_weights(text)
 
 
 def test_data_settings_leave_out_what_was_not_given() -> None:
@@ -71,3 +93,12 @@ def test_data_settings_leave_out_what_was_not_given() -> None:
         "map": {255: 1},
         "background": "none",
     }
+
+
+def test_an_empty_value_is_not_the_default() -> None:
+    """It comes from a shell variable that was not set."""
+    with pytest.raises(UsageError, match="--ignore : expected whole numbers"):
+        options.data_settings(None, None, None, "", None, None, None)
+    with pytest.raises(UsageError, match="--split '': expected a split file, or shares"):
+        options.data_settings(None, None, None, None, None, None, None, split="")
+    assert options.data_settings(None, "", None, None, None, None, None) == {"classes": ()}

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import segkit.data
+from segkit.data.check_files import check_values
 from segkit.data.config import DataConfig
+from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding, Severity
 from segkit.data.opening import open_dataset
 from segkit.data.rules import RULES, allowable, apply_allowed
 from segkit.errors import DataError, UsageError
+from segkit.structures import ClassMap
 
 SIZE = (24, 32)
 
@@ -339,3 +342,9 @@ def test_every_code_in_the_source_has_a_rule_and_every_rule_is_used() -> None:
     used = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', source))
     assert set(RULES) <= used
     assert set(re.findall(r'\(\s*"([a-z]+(?:-[a-z]+)+)",', source)) <= set(RULES)
+
+
+def test_values_unknown_to_a_model_are_listed_in_their_order() -> None:
+    mask = MaskFacts(size=(8, 8), values=dict.fromkeys(range(14), 1))
+    (found,) = check_values({"m": mask}, ClassMap(("background", "cell")))
+    assert "masks hold 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more, which the model does not know" in found.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from segkit.data.facts import MaskFacts, MaskKind
 from segkit.data.findings import Severity
 from segkit.data.formats._base import list_records
 from segkit.data.scan import scan
-from segkit.errors import UsageError
+from segkit.errors import ConfigError, UsageError
 from segkit.structures import IGNORE_INDEX, ClassMap
 
 DEFAULT = DataConfig()
@@ -90,6 +91,43 @@ def test_ids_from_1_leave_a_gap_at_0() -> None:
     assert "give '--map 1=0,2=1,3=2'" in message
 
 
+def test_the_cure_goes_on_from_the_map_given() -> None:
+    message, _ = error(resolve_class_map(DataConfig(map={1: 0}), None, facts({0, 1, 2})), "unknown-id")
+    assert "give '--map 1=0,2=1'" in message
+    message, _ = error(resolve_class_map(DataConfig(map={5: 1}), None, facts({0, 5, 10})), "unknown-id")
+    assert "give '--map 5=1,10=2'" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "named"), [({1: 9}, "--map 1=9"), ({255: 3, 2: 1}, "--map 255=3"), ({"other": 5}, "--map other=5")]
+)
+def test_a_map_makes_no_gap(given: dict[Any, int], named: str) -> None:
+    with pytest.raises(UsageError, match=rf"{named}: no mask value becomes the class [12], .* without gaps"):
+        resolve_class_map(DataConfig(map=given), None, facts({0, 1, 2, 255}))
+
+
+def test_a_value_is_mapped_or_ignored() -> None:
+    with pytest.raises(ConfigError, match=r"ignore: the mask value 1 is to be ignored and mapped to a class"):
+        DataConfig.parse({"map": {1: 0}, "ignore": (1,)})
+    for wrong in ({"map": {1: -1}}, {"map": {-1: 1}}, {"ignore": (-1,)}, {"background": -1}):
+        with pytest.raises(ConfigError, match="greater than or equal to 0"):
+            DataConfig.parse(wrong)
+
+
+def test_a_map_is_for_numbers() -> None:
+    with pytest.raises(UsageError, match=r"--map: the masks tell classes apart by colour, not by number; give a class"):
+        resolve_class_map(DataConfig(map={1: 2}), None, facts({0, 0xFF0000}, kind="rgb"))
+    per_class = {"m": MaskFacts(size=(8, 8), kind="per-class", classes={"cell": 9})}
+    for config in (DataConfig(map={1: 2}), DataConfig(ignore=(1,))):
+        with pytest.raises(UsageError, match=r"--map and --ignore are about values in masks"):
+            resolve_class_map(config, None, per_class)
+
+
+def test_ids_beyond_16_bits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'65536' in column id is no whole number from 0 to 65535"):
+        read_class_file(class_file(tmp_path, "id,name\n0,sky\n65536,road\n"))
+
+
 def test_a_declared_but_absent_class_is_no_gap() -> None:
     decision = resolve_class_map(DataConfig(classes=("background", "cell", "wall", "pore")), None, facts({0, 3}))
     assert decision.findings == ()
@@ -122,6 +160,8 @@ def test_background_options() -> None:
     assert resolve_class_map(DataConfig(classes=("a", "Background", "b")), None, masks).class_map.background == 1
     with pytest.raises(UsageError, match=r"--background 7: there is no such class; allowed: 0 class 0, 1 class 1"):
         resolve_class_map(DataConfig(background=7), None, masks)
+    with pytest.raises(UsageError, match=r"--background 2: there is no such class; allowed: 0 class 0, 1 class 1"):
+        resolve_class_map(DataConfig(background=2, ignore=(2,)), None, masks)
 
 
 def test_map_to_a_class_that_is_not_declared() -> None:

@@ -260,6 +260,7 @@ def test_a_table_of_masks_comes_before_folders_and_one_of_labels_after(tmp_path:
     ("text", "message"),
     [
         ("image,msk\na,b\n", r"lacks the column mask \(or label\); it has image, msk\. Is 'msk' meant to be 'mask'\?"),
+        ("", r"lacks the column image; it has none"),
         ("image,mask,split\na,b,trian\n", r"unknown split 'trian'; allowed: train, val, test"),
         ("image,mask\na,b,c\n", r"line 2: 3 cells, but 2 columns: image, mask"),
     ],

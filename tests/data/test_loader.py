@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +102,17 @@ def test_workers_use_one_thread_even_after_this_process_used_many() -> None:
         loader = training_loader(Echo(), EpochSampler(4, 4, 0), 2, workers=2, start_method="fork")
         assert [batch["threads"].tolist() for batch in loader] == [[[1, 1], [1, 1]]] * 2
     cv2.setNumThreads(before)
+
+
+def test_signals_to_the_group_do_not_end_the_workers() -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach the whole group; the training needs its loader until it has saved."""
+    batches: Any = iter(training_loader(Echo(), EpochSampler(20, 20, 0), 2, workers=1, start_method="fork"))
+    next(batches)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(batches._workers[0].pid, number)
+        time.sleep(0.1)
+        assert batches._workers[0].is_alive()
+    assert len(list(batches)) == 9
 
 
 def test_the_loader_leaves_torchs_global_random_state_alone() -> None:

@@ -244,3 +244,11 @@ def test_cut_files_are_never_half_read(tmp_path: Path, kind: str, share: float) 
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(UnreadableFileError, match=r"cannot read .*cut\..*: .*(cut short|no image)"):
         read_image(path)
+
+
+def test_complex_values_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, random_image(5, 4, dtype=np.float32).astype(np.complex64))
+    for read in (read_image, read_mask):
+        with pytest.raises(UnreadableFileError, match=r"complex values; save their magnitude, or one part, as float32"):
+            read(path)

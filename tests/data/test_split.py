@@ -147,6 +147,16 @@ def test_two_images_cannot_be_cut() -> None:
     assert {record.split for record in split.records} == {None}
 
 
+def test_of_no_image_nothing_is_said() -> None:
+    assert split_records([], NOTHING, DataConfig()).findings == ()
+
+
+def test_own_parts_stay_where_train_cannot_be_cut() -> None:
+    split = split_records([*records(1, "train", "a"), *records(1, "test", "b")], NOTHING, DataConfig())
+    assert [found.code for found in split.findings] == ["too-few-images"]
+    assert [record.split for record in split.records] == ["train", "test"]
+
+
 def test_two_groups_cannot_be_cut() -> None:
     split = split_records(group_records(records(20), "^00?(.)"), NOTHING, DataConfig(split=(1, 1, 1)))
     assert not split.findings
@@ -176,6 +186,7 @@ def test_split_file_of_csv_and_of_a_saved_split(tmp_path: Path) -> None:
         ("id,split\n000,train\n000,val\n", r"1 ids are listed twice, for example '000'"),
         ("name,part\n000,train\n", r"split.csv lacks the column id, split; it has name, part"),
         ("id,split\n000\n", r"split.csv, line 2: 1 cell"),
+        ("", r"split.csv lacks the column id, split; it has none"),
     ],
 )
 def test_wrong_split_files_are_refused(tmp_path: Path, content: str, message: str) -> None:

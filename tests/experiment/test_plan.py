@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from segkit.data.fingerprint import fingerprint
+from segkit.data.image_io import read_image
 from segkit.data.opening import open_dataset
 from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.plan import Plan, balanced_weights, make_plan
+from segkit.experiment.speed import seconds_per_step
+from segkit.models.factory import create_model
 
 CPU = torch.device("cpu")
 
@@ -39,9 +43,6 @@ def test_defaults(discs: Path) -> None:
 
 
 def test_the_pipeline_holds_the_training_intensities(discs: Path) -> None:
-    import numpy as np
-
-    from segkit.data.image_io import read_image
 
     made = plan(discs)
     dataset = open_dataset(discs)
@@ -98,3 +99,15 @@ def test_balanced_weights_reach_the_training(discs: Path) -> None:
 def test_rare_classes_are_sought(discs: Path) -> None:
     assert plan(discs).config.sampling.foreground_share == 0  # a disc has about 13 % of its image
     assert plan(discs, sampling={"foreground_share": 0.5}).config.sampling.foreground_share == 0.5
+
+
+def test_the_speed_is_measured_on_a_copy() -> None:
+
+    torch.manual_seed(3)
+    model = create_model(num_classes=2, in_channels=1, backbone_options={"width": 4, "depth": 2})
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.get_rng_state()
+    assert seconds_per_step(model, (2, 1, 32, 32), CPU, bf16=True) > 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())

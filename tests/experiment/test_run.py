@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.errors import OutputError, UsageError
+from segkit.errors import OutputError, SegkitError, UsageError
 from segkit.experiment.run import new_run
 
 
@@ -21,12 +21,24 @@ def test_names_count_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
-    new_run(tmp_path / "run", tmp_path, "unet-plain")
-    with pytest.raises(UsageError, match=r"exists; name another folder with -o, or go on with that run"):
-        new_run(tmp_path / "run", tmp_path, "unet-plain")
+    folder = new_run(tmp_path / "run", tmp_path, "unet-plain").folder
+    with pytest.raises(UsageError, match=r"exists; name another folder with -o$"):
+        new_run(folder, tmp_path, "unet-plain")
+    (folder / "config.yaml").touch()
+    with pytest.raises(UsageError, match=r"exists; name another folder with -o, or go on with that run: .* --resume"):
+        new_run(folder, tmp_path, "unet-plain")
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot create .*Not a directory; name a folder you may write to with -o"):
         new_run(tmp_path / "file" / "run", tmp_path, "unet-plain")
+
+
+def test_files_of_a_run_that_cannot_be_read(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run", tmp_path, "unet-plain")
+    with pytest.raises(SegkitError, match=r"cannot read .*splits\.json: No such file or directory; start a new run"):
+        run.read_json("splits.json")
+    (run.folder / "splits.json").write_text("{")
+    with pytest.raises(SegkitError, match=r"cannot read .*splits\.json: it is damaged; start a new run"):
+        run.read_json("splits.json")

@@ -19,6 +19,7 @@ from segkit.modelfile import ModelCard, load_model_file, save_model_file
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.pipeline import Pipeline
+from segkit.structures import ClassMap
 from tests.inference.networks import class_map, photo, plain_pipeline
 
 
@@ -134,6 +135,8 @@ def change(path: Path, tensors: dict[str, Any] | None = None, **changes: Any) ->
         ({"pipeline": {}}, "pipeline: channels"),
         ({"classes": {}}, "names"),
         ({"tensors": {}}, "Missing key"),
+        ({"task": "classify"}, "its task is 'classify', its network's 'segment'"),
+        ({"classes": ClassMap(("a", "b")).to_dict()}, "it names 2 classes, its network has 3"),
     ],
 )
 def test_file_that_describes_no_model(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -72,7 +72,8 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path, files: list[P
     assert "the image has 1 channels, the model takes 3" in errors[str(files[1])]
     assert [path.name for path in (out / "masks").iterdir()] == ["c.png"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    assert summary.describe() == f"1 of 3 images predicted; results in {out}; 2 failed, see {out / 'errors.csv'}"
+    described = f"1 of 3 images predicted; results in {out}; 2 failed, see {out / 'errors.csv'}; the first: cannot read"
+    assert summary.describe().startswith(described)
 
 
 def test_errors_of_an_earlier_run_do_not_stay(tmp_path: Path, files: list[Path]) -> None:
@@ -91,6 +92,32 @@ def test_inputs_are_never_overwritten(tmp_path: Path, files: list[Path]) -> None
     with pytest.raises(UsageError, match=r"masks/a\.png is one of the images and would be overwritten; name another"):
         write_predictions(local_predictor(), inputs, tmp_path)
     assert [file.read_bytes() for file in inputs] == before
+
+
+@pytest.mark.parametrize("theirs", ["masks/a.png", "summary.csv", "errors.csv"])
+def test_files_of_others_are_never_replaced(tmp_path: Path, files: list[Path], theirs: str) -> None:
+    """`predict cells/images -o cells` would write over the masks the cells were labelled with."""
+    out = tmp_path / "cells"
+    (out / theirs).parent.mkdir(parents=True)
+    (out / theirs).write_text("drawn by hand")
+    with pytest.raises(UsageError, match=rf"{theirs.split('/')[0]} exists and is no result of segkit predict"):
+        write_predictions(local_predictor(), files, out)
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / theirs]
+    assert (out / theirs).read_text() == "drawn by hand"
+
+
+def test_a_killed_prediction_can_be_repeated(tmp_path: Path, files: list[Path]) -> None:
+    """The table is there before the first mask."""
+    out = tmp_path / "out"
+
+    def kill(done: int, total: int) -> None:
+        assert (out / "masks" / "a.png").exists()
+        assert rows_of(out / "summary.csv") == []
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(local_predictor(), files, out, progress=kill)
+    assert write_predictions(local_predictor(), files, out).errors == {}
 
 
 @pytest.mark.parametrize(

@@ -196,3 +196,16 @@ def test_the_bar_on_a_terminal(tmp_path: Path) -> None:
         r"training .*%.*epoch \d/4  loss \d\.\d{4}  score \d\.\d{4}  [\d.]+ images/s  waiting for data \d+%",
         text.getvalue(),
     )
+
+
+def test_a_spent_budget_still_leaves_a_model(tmp_path: Path) -> None:
+    """Reading the data may take longer than the budget: one step and one validation are done all the same."""
+    kept: list[Mapping[str, float]] = []
+    result = run(
+        tmp_path,
+        TrainingConfig(budget_seconds=1, workers=0),
+        started=time.monotonic() - 60,
+        on_best=lambda _, scores: kept.append(scores),
+    )
+    assert result.stopped == "budget"
+    assert len(kept) == 1

@@ -248,8 +248,13 @@ def test_killed_at_random_moments(tmp_path: Path, checkpoint_seconds: float) -> 
 
 @pytest.mark.parametrize(
     ("send", "number", "exit_code"),
-    [(os.kill, signal.SIGTERM, 143), (os.kill, signal.SIGINT, 130), (os.killpg, signal.SIGINT, 130)],
-    ids=["SIGTERM", "SIGINT", "Ctrl-C, which reaches the workers too"],
+    [
+        (os.kill, signal.SIGTERM, 143),
+        (os.kill, signal.SIGINT, 130),
+        (os.killpg, signal.SIGINT, 130),
+        (os.killpg, signal.SIGTERM, 143),
+    ],
+    ids=["SIGTERM", "SIGINT", "Ctrl-C, which reaches the workers too", "SIGTERM of a scheduler, which does too"],
 )
 def test_signals_save_and_leave(
     tmp_path: Path, send: Callable[[int, int], None], number: signal.Signals, exit_code: int

@@ -35,7 +35,8 @@ def require_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -
     """Raise `UsageError` where a table lacks a column."""
     lacking = [name for name in needed if name not in columns]
     if lacking:
-        raise UsageError(f"{path} lacks the column {', '.join(lacking)}; it has {', '.join(columns)}")
+        found = ", ".join(filter(None, columns)) or "none"
+        raise UsageError(f"{path} lacks the column {', '.join(lacking)}; it has {found}")
 
 
 def _lines(path: Path) -> list[str]:

@@ -96,7 +96,8 @@ def _checked_columns(path: Path) -> tuple[str, ...]:
         for column in columns
         if column not in COLUMNS
     ]
-    raise UsageError(f"{path} lacks the column {lacking}; it has {', '.join(columns)}.{next(filter(None, hints), '')}")
+    found = ", ".join(filter(None, columns)) or "none"
+    raise UsageError(f"{path} lacks the column {lacking}; it has {found}.{next(filter(None, hints), '')}")
 
 
 def _record(path: Path, row: dict[str, str]) -> Record:

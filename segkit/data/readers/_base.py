@@ -89,6 +89,7 @@ class Raster:
             return pixels
         if pixels.dtype == np.bool_:
             return pixels.astype(np.uint8) * np.uint8(255)
+        self._refuse_complex(pixels)
         if np.issubdtype(pixels.dtype, np.integer) and max(abs(int(pixels.max())), abs(int(pixels.min()))) > 2**24:
             raise self._unreadable(
                 f"{pixels.dtype} values above 2^24, which float32 cannot hold; scale them to 16 bits"
@@ -98,6 +99,7 @@ class Raster:
     def _as_integers(self, pixels: NDArray[Any]) -> NDArray[Any]:
         if pixels.dtype == np.bool_:
             return pixels.astype(np.uint8)
+        self._refuse_complex(pixels)
         if np.issubdtype(pixels.dtype, np.floating):
             if not (pixels == np.trunc(pixels)).all() or np.abs(pixels).max() > 2**31 - 1:
                 raise self._unreadable("mask values that are no whole numbers; a mask holds class ids 0, 1, 2, ...")
@@ -105,6 +107,10 @@ class Raster:
         if pixels.min(initial=0) < 0:
             raise self._unreadable(f"the negative mask value {pixels.min()}; a mask holds class ids 0, 1, 2, ...")
         return pixels
+
+    def _refuse_complex(self, pixels: NDArray[Any]) -> None:
+        if np.issubdtype(pixels.dtype, np.complexfloating):
+            raise self._unreadable("complex values; save their magnitude, or one part, as float32")
 
     def _unreadable(self, reason: str) -> UnreadableFileError:
         return UnreadableFileError(self.path, reason)
