@@ -58,7 +58,7 @@ class SmpPredictor:
         padded = padded.reshape(*padded.shape[:2], image.shape[2])
         self.network.eval()
         indices = self.network(self.normalize(padded)[None])[0].argmax(0)[:height, :width]
-        return SegmentationResult(self.classes.decode(indices.numpy()), self.classes)
+        return SegmentationResult(self.classes.indices_to_ids(indices.numpy()), self.classes)
 
 
 class _Crops(Dataset[tuple[Tensor, Tensor]]):

@@ -70,7 +70,7 @@ class ClassMap:
         """The smallest unsigned type that holds every id."""
         return np.uint8 if max(self.ids) < 256 else np.uint16
 
-    def encode(self, raw: NDArray[Any]) -> NDArray[np.int16]:
+    def values_to_indices(self, raw: NDArray[Any]) -> NDArray[np.int16]:
         """Stored mask values (H, W) to class indices (H, W), int16; raises `DataError` listing unknown values."""
         known, indices = self._sorted_values
         position = np.searchsorted(known, raw).clip(max=len(known) - 1)
@@ -82,12 +82,12 @@ class ClassMap:
             raise DataError(f"mask value {unknown} is no class; known values: {', '.join(map(str, known[:20]))}")
         return indices[position]
 
-    def decode(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8 | np.uint16]:
+    def indices_to_ids(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.uint8 | np.uint16]:
         """Class indices (H, W), 0..K-1, to ids (H, W) in `id_dtype`."""
         return np.asarray(self.ids, dtype=self.id_dtype)[indices]
 
-    def indices(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.int16]:
-        """Ids (H, W) to class indices (H, W), the way back from `decode`; `IGNORE_INDEX` where no class has the id."""
+    def ids_to_indices(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.int16]:
+        """Ids (H, W) to class indices (H, W), the way back from `indices_to_ids`; `IGNORE_INDEX` where no class has the id."""
         beyond = max(self.ids) + 1
         table = np.full(beyond + 1, IGNORE_INDEX, np.int16)
         table[list(self.ids)] = np.arange(self.num_classes)

@@ -34,33 +34,33 @@ def test_defaults_number_the_classes() -> None:
 
 def test_encode_maps_stored_values_to_indices() -> None:
     raw = np.array([[2, 7], [255, 44]], np.uint8)
-    indices = STREET.encode(raw)
+    indices = STREET.values_to_indices(raw)
     assert indices.dtype == np.int16
     assert indices.tolist() == [[2, 0], [IGNORE_INDEX, 1]]
 
 
 def test_encode_reads_packed_colours() -> None:
     classes = ClassMap(("sky", "road"), values={0x808080: 0, 0x804080: 1})
-    assert classes.encode(np.array([[0x804080, 0x808080]], np.int32)).tolist() == [[1, 0]]
+    assert classes.values_to_indices(np.array([[0x804080, 0x808080]], np.int32)).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("value", [0, 3, 254, 60000])
 def test_encode_names_unknown_values(value: int) -> None:
     with pytest.raises(DataError, match=rf"mask value {value} is no class; known values: 2, 7, 44, 255"):
-        STREET.encode(np.array([[7, value]], np.uint16))
+        STREET.values_to_indices(np.array([[7, value]], np.uint16))
 
 
 def test_decode_gives_ids_in_the_smallest_type() -> None:
-    ids = STREET.decode(np.array([[0, 1, 2]]))
+    ids = STREET.indices_to_ids(np.array([[0, 1, 2]]))
     assert ids.dtype == np.uint16
     assert ids.tolist() == [[7, 300, 2]]
-    assert ClassMap(("a", "b")).decode(np.array([[1]])).dtype == np.uint8
+    assert ClassMap(("a", "b")).indices_to_ids(np.array([[1]])).dtype == np.uint8
 
 
 def test_ids_decode_what_encode_read() -> None:
     classes = ClassMap(tuple("abcd"), ids=(9, 0, 255, 4))
     raw = np.random.default_rng(0).choice(classes.ids, (31, 17)).astype(np.uint8)
-    assert np.array_equal(classes.decode(classes.encode(raw)), raw)
+    assert np.array_equal(classes.indices_to_ids(classes.values_to_indices(raw)), raw)
 
 
 def test_json_and_pickle_there_and_back() -> None:

@@ -149,7 +149,7 @@ def _read_classes(mask: Path | Mapping[str, Path], classes: ClassMap) -> NDArray
     counted where there is no background.
     """
     if isinstance(mask, Path):
-        return classes.encode(read_mask(mask))
+        return classes.values_to_indices(read_mask(mask))
     claimed = {classes.names.index(name): read_mask(path) != 0 for name, path in mask.items()}
     unclaimed = IGNORE_INDEX if classes.background is None else classes.background
     indices = np.full(next(iter(claimed.values())).shape, unclaimed, np.int16)

@@ -72,7 +72,7 @@ def write_sample(
     for index, name in enumerate(names):
         scene = draw_scene(np.random.default_rng((seed, index)), size)
         write_image(folders["images"] / f"{name}.png", scene.image)
-        write_mask(folders["masks"] / f"{name}.png", CLASSES.decode(scene.mask), CLASSES)
+        write_mask(folders["masks"] / f"{name}.png", CLASSES.indices_to_ids(scene.mask), CLASSES)
         write_atomically(folders["instances"] / f"{name}.png", _png(scene.instances))
         boxes += [(f"images/{name}.png", *box) for box in _boxes(scene)]
         labels.append((f"../images/{name}.png", CLASSES.names[scene.common_kind], parts[index]))

@@ -75,7 +75,7 @@ def evaluate(
     def predict(sample: Sample) -> NDArray[np.int16]:
         result = predictor.predict(sample.image)
         assert isinstance(result, SegmentationResult)
-        return predictor.classes.indices(result.mask)
+        return predictor.classes.ids_to_indices(result.mask)
 
     return _evaluate_masks(predict, records, classes, progress, quick)
 
@@ -96,7 +96,7 @@ def evaluate_masks(
 
     def read(sample: Sample) -> NDArray[np.int16]:
         path = Path(folder) / f"{sample.record.id}.png"
-        indices = classes.indices(read_mask(path))
+        indices = classes.ids_to_indices(read_mask(path))
         if (indices == IGNORE_INDEX).any():
             allowed = ", ".join(map(str, classes.ids[:20]))
             raise DataError(f"{path} holds values that are no class id; allowed are {allowed}")

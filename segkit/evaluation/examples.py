@@ -74,5 +74,5 @@ def draw(
     title: str,
 ) -> NDArray[np.uint8]:
     """Image, reference, prediction and errors beside each other; both masks (H, W) are class indices."""
-    ids = np.where(reference == IGNORE_INDEX, IGNORE_INDEX, classes.decode(reference.clip(0)).astype(np.int32))
-    return side_by_side(image, ids, classes.decode(prediction), classes, title)
+    ids = np.where(reference == IGNORE_INDEX, IGNORE_INDEX, classes.indices_to_ids(reference.clip(0)).astype(np.int32))
+    return side_by_side(image, ids, classes.indices_to_ids(prediction), classes, title)

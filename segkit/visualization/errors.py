@@ -39,7 +39,7 @@ def error_map(
     Returns:
         (H, W, 3) RGB.
     """
-    truth, predicted = classes.indices(reference), classes.indices(prediction)
+    truth, predicted = classes.ids_to_indices(reference), classes.ids_to_indices(prediction)
     counted = truth != IGNORE_INDEX
     wrong = counted & (truth != predicted)
     gray = (to_display(image).mean(axis=2) * _GRAY_SHARE).astype(np.uint8)
@@ -54,7 +54,7 @@ def error_map(
 
 def error_share(reference: NDArray[np.integer[Any]], prediction: NDArray[np.integer[Any]], classes: ClassMap) -> float:
     """Share of the counted pixels, 0 to 1, whose class is wrong; 0 where none is counted."""
-    truth = classes.indices(reference)
+    truth = classes.ids_to_indices(reference)
     counted = truth != IGNORE_INDEX
-    wrong = counted & (truth != classes.indices(prediction))
+    wrong = counted & (truth != classes.ids_to_indices(prediction))
     return float(wrong.sum() / max(1, counted.sum()))

@@ -41,7 +41,7 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity {opacity} is not in 0..1")
     picture = to_display(image)
-    indices = classes.indices(mask)
+    indices = classes.ids_to_indices(mask)
     colors = np.asarray([*classes.colors, (0, 0, 0)], np.uint8)[indices]
     tinted = (indices >= 0) if classes.background is None else (indices >= 0) & (indices != classes.background)
     blended = cv2.addWeighted(picture, 1 - opacity, colors, opacity, 0)

@@ -52,7 +52,7 @@ def side_by_side(
     """
     size = _panel_size(reference.shape)
     shown = thumbnail(image)
-    truth, predicted = (_scaled(classes.indices(ids), size, smooth=False) for ids in (reference, prediction))
+    truth, predicted = (_scaled(classes.ids_to_indices(ids), size, smooth=False) for ids in (reference, prediction))
     # From here on the ids are indices, so that the resized masks need no second class map.
     plain = ClassMap(classes.names, classes.colors, background=classes.background)
     panels = (

@@ -51,13 +51,13 @@ def test_0_and_255_mean_0_and_1_and_that_is_said() -> None:
     decision = resolve_class_map(DEFAULT, None, facts({0, 255}, {0}))
     assert decision.notes == ("mask values 0 and 255 mean 0 and 1",)
     assert decision.class_map.names == ("background", "foreground")
-    np.testing.assert_array_equal(decision.class_map.encode(np.array([[0, 255]])), [[0, 1]])
+    np.testing.assert_array_equal(decision.class_map.values_to_indices(np.array([[0, 255]])), [[0, 1]])
 
 
 def test_255_beside_other_classes_is_not_counted() -> None:
     decision = resolve_class_map(DEFAULT, None, facts({0, 1, 255}))
     assert decision.notes == ("not counted: 255",)
-    np.testing.assert_array_equal(decision.class_map.encode(np.array([[0, 1, 255]])), [[0, 1, IGNORE_INDEX]])
+    np.testing.assert_array_equal(decision.class_map.values_to_indices(np.array([[0, 1, 255]])), [[0, 1, IGNORE_INDEX]])
 
 
 def test_0_and_255_with_options() -> None:
@@ -83,7 +83,7 @@ def test_a_gap_is_an_error_that_names_files_values_and_the_cure() -> None:
 def test_the_cure_for_a_gap_works() -> None:
     decision = resolve_class_map(DataConfig(map={128: 1, 255: 2}), None, facts({0, 128, 255}))
     assert decision.findings == ()
-    np.testing.assert_array_equal(decision.class_map.encode(np.array([[0, 128, 255]])), [[0, 1, 2]])
+    np.testing.assert_array_equal(decision.class_map.values_to_indices(np.array([[0, 128, 255]])), [[0, 1, 2]])
 
 
 def test_ids_from_1_leave_a_gap_at_0() -> None:
@@ -144,7 +144,7 @@ def test_a_value_outside_the_declared_classes(tmp_path: Path) -> None:
     assert files == ("m1",)
     decision = resolve_class_map(DataConfig(ignore=(7,)), declared, facts({0, 2}, {0, 7}))
     assert decision.notes == ("classes from classes.csv", "not counted: 7")
-    np.testing.assert_array_equal(decision.class_map.decode(np.array([[0, 1]])), [[0, 2]])
+    np.testing.assert_array_equal(decision.class_map.indices_to_ids(np.array([[0, 1]])), [[0, 2]])
 
 
 def test_smoothed_masks_are_called_so() -> None:
@@ -230,7 +230,7 @@ def test_colors_get_their_meaning_from_the_class_file(tmp_path: Path) -> None:
     declared = read_class_file(class_file(tmp_path, COLORS))
     decision = resolve_class_map(DEFAULT, declared, facts({0, 0xFF0000}, {0, 0x0000FF, 0xFFFFFF}, kind="rgb"))
     raw = np.array([[0, 0xFF0000, 0x0000FF, 0xFFFFFF]])
-    np.testing.assert_array_equal(decision.class_map.encode(raw), [[0, 1, 2, IGNORE_INDEX]])
+    np.testing.assert_array_equal(decision.class_map.values_to_indices(raw), [[0, 1, 2, IGNORE_INDEX]])
     assert decision.findings == ()
     assert decision.notes == ("classes from classes.csv", "not counted: void (3)")
 
@@ -255,16 +255,18 @@ def test_gray_stored_as_color_is_ids() -> None:
     decision = resolve_class_map(DEFAULT, None, facts({0, 0x010101}, {0x020202}, kind="rgb"))
     assert decision.class_map.num_classes == 3
     assert decision.notes == ("masks are gray stored as colour: the gray values are the ids",)
-    np.testing.assert_array_equal(decision.class_map.encode(np.array([[0, 0x010101, 0x020202]])), [[0, 1, 2]])
+    np.testing.assert_array_equal(
+        decision.class_map.values_to_indices(np.array([[0, 0x010101, 0x020202]])), [[0, 1, 2]]
+    )
     binary = resolve_class_map(DEFAULT, None, facts({0, 0xFFFFFF}, kind="rgb"))
-    np.testing.assert_array_equal(binary.class_map.encode(np.array([[0, 0xFFFFFF]])), [[0, 1]])
+    np.testing.assert_array_equal(binary.class_map.values_to_indices(np.array([[0, 0xFFFFFF]])), [[0, 1]])
 
 
 def test_a_gray_mask_among_colored_ones_keeps_its_color(tmp_path: Path) -> None:
     voc = "name,r,g,b\nbackground,0,0,0\nmotorbike,0,0,128\ntelevision,128,128,128\n"
     declared = read_class_file(class_file(tmp_path, voc))
     classes = resolve_class_map(DEFAULT, declared, facts({0, 0x80}, {0, 0x808080}, kind="rgb")).class_map
-    np.testing.assert_array_equal(classes.encode(np.array([[0x80, 0x808080]])), [[1, 2]])
+    np.testing.assert_array_equal(classes.values_to_indices(np.array([[0x80, 0x808080]])), [[1, 2]])
 
 
 def per_class(**classes: int) -> MaskFacts:
@@ -323,5 +325,5 @@ def test_other_covers_numbers_that_come_later() -> None:
     masks = {"a.png": MaskFacts(size=(1, 4), values={0: 1, 1: 1, 2: 1, 3: 1}, distinct=4, dtype="uint16")}
     classes = resolve_class_map(DataConfig(map={"other": 1}), None, masks).class_map
     raw = np.array([[0, 3, 255, 900]], np.uint16)
-    assert classes.encode(raw).tolist() == [[0, 1, 1, 1]]
+    assert classes.values_to_indices(raw).tolist() == [[0, 1, 1, 1]]
     assert ClassMap.from_dict(classes.to_dict()) == classes

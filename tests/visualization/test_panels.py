@@ -70,7 +70,8 @@ def test_ids_apart_from_indices_give_the_same_picture() -> None:
     spread = ClassMap(CLASSES.names, CLASSES.colors, ids=(5, 9, 1000))
     ids = np.where(REFERENCE < 0, -1, np.array(spread.ids)[REFERENCE])
     np.testing.assert_array_equal(
-        side_by_side(GRAY, ids, spread.decode(PREDICTION), spread), side_by_side(GRAY, REFERENCE, PREDICTION, CLASSES)
+        side_by_side(GRAY, ids, spread.indices_to_ids(PREDICTION), spread),
+        side_by_side(GRAY, REFERENCE, PREDICTION, CLASSES),
     )
 
 
