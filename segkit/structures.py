@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ from segkit.errors import DataError
 
 IGNORE_INDEX = -1
 """The learned id of pixels that no loss and no score counts."""
+
+PARTS = ("train", "val", "test")
+"""The parts a data set is cut into."""
+
+TaskName = Literal["segment", "classify"]
+"""What a network predicts: the class of every pixel, or of the whole image."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number done and the total."""
 
 Color = tuple[int, int, int]
 
@@ -87,7 +96,7 @@ class ClassMap:
         return np.asarray(self.ids, dtype=self.id_dtype)[indices]
 
     def ids_to_indices(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.int16]:
-        """Ids (H, W) to class indices (H, W), the way back from `indices_to_ids`; `IGNORE_INDEX` where no class has the id."""
+        """Ids (H, W) to class indices (H, W), the way back; `IGNORE_INDEX` where no class has the id."""
         beyond = max(self.ids) + 1
         table = np.full(beyond + 1, IGNORE_INDEX, np.int16)
         table[list(self.ids)] = np.arange(self.num_classes)

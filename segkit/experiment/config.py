@@ -52,4 +52,5 @@ class ExperimentConfig(Config):
     model: ModelSettings = ModelSettings()
     sampling: SamplingSettings = SamplingSettings()
     training: TrainingConfig = TrainingConfig()
+    licence: str | None = Field(None, description="licence of the trained weights, kept in the model file")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from segkit.data.augment import PresetName
 from segkit.data.dataset import load_sample
 from segkit.data.opening import OpenDataset
 from segkit.errors import UsageError
@@ -41,6 +42,20 @@ CROP = 256
 CLASSIFY_SIDE = 128
 RARE = 0.05
 
+Reason = tuple[str, str]
+"""A choice and why it was made, as printed."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What of an image the network sees in one training step; the fields are those of `SamplingSettings`, decided."""
+
+    crop: int
+    draws_per_image: int
+    foreground_share: float
+    augment: PresetName
+    orientation_free: bool
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -50,15 +65,17 @@ class Plan:
         config: the settings, resolved.
         model: the network.
         pipeline: pre- and postprocessing; `stride_multiple` and `margin` are the network's, filled in once it is built.
+        sampling: crops and augmentation.
         fingerprint: what the data set measured.
-        reasons: choice and reason, in the order they are printed.
+        reasons: choices and reasons, in the order they are printed.
     """
 
     config: ExperimentConfig
     model: ModelConfig
     pipeline: Pipeline
+    sampling: Sampling
     fingerprint: dict[str, Any]
-    reasons: tuple[tuple[str, str], ...]
+    reasons: tuple[Reason, ...]
 
 
 def make_plan(
@@ -71,23 +88,20 @@ def make_plan(
         dataset: the checked data set.
         fingerprint: its measurements.
         device: where the run computes.
+
+    Raises:
+        UsageError: settings that do not fit the task or the data.
     """
-    task = config.task or dataset.task
-    if task != dataset.task:
-        raise UsageError(
-            f"--task {task}: {dataset.root} has targets to {dataset.task}; leave --task out, or name other data"
-        )
-    reasons: list[tuple[str, str]] = []
-    model = _plan_model(config.model, task, reasons)
-    pixels = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
-    sampling = _plan_sampling(config.sampling, task, dataset, pixels, reasons)
-    training = _plan_training(config.training, model, task, pixels, device, reasons)
+    task = dataset.task
+    _refuse_without_effect(config, dataset)
+    counts = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
     intensities = fingerprint["intensities"]
-    channels = len(intensities["mean"])
-    assert model.backbone is not None
-    assert sampling.crop is not None
+    model, why_model = _plan_model(config.model, dataset, channels=len(intensities["mean"]))
+    plan_sampling = _plan_whole_images if task == "classify" else _plan_crops
+    sampling, why_sampling = plan_sampling(config.sampling, dataset, counts)
+    training, why_training = _plan_training(config.training, model, counts, device)
     pipeline = Pipeline(
-        channels=channels,
+        channels=model.in_channels,
         convert=config.data.channels,
         low=intensities["low"],
         high=intensities["high"],
@@ -96,64 +110,85 @@ def make_plan(
         size=(sampling.crop, sampling.crop) if task == "classify" else None,
         precision="bf16" if training.precision == "bf16" else "fp32",
     )
-    network = ModelConfig(
-        task=task,
-        backbone=model.backbone,
-        decoder=model.decoder,
+    resolved = config.model_copy(
+        update={
+            "task": task,
+            "model": config.model.model_copy(update={"backbone": model.backbone, "decoder": model.decoder}),
+            "sampling": SamplingSettings(**vars(sampling)),
+            "training": training,
+        }
+    )
+    return Plan(resolved, model, pipeline, sampling, fingerprint, (*why_model, *why_sampling, *why_training))
+
+
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """A weight per class inverse to its count, 1 on average over the counted things: n / (K * count)."""
+    return tuple(sum(counts) / (len(counts) * max(1, count)) for count in counts)
+
+
+def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> None:
+    """Raise `UsageError` for settings that the data's task would ignore."""
+    task = dataset.task
+    if config.task not in (None, task):
+        raise UsageError(
+            f"--task {config.task}: {dataset.root} has targets to {task}; leave --task out, or name other data"
+        )
+    if task == "classify" and (config.model.decoder or config.model.decoder_options):
+        raise UsageError("classification has no decoder; leave out --decoder and its options")
+    if task == "classify" and config.sampling.foreground_share:
+        raise UsageError(f"foreground_share {config.sampling.foreground_share}: classification sees whole images")
+    if task == "segment" and config.training.label_smoothing:
+        raise UsageError(f"label_smoothing {config.training.label_smoothing}: it is for classification only")
+
+
+def _plan_model(given: ModelSettings, dataset: OpenDataset, channels: int) -> tuple[ModelConfig, list[Reason]]:
+    backbone = given.backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
+    decoder = (given.decoder or "unet") if dataset.task == "segment" else None
+    why = "trains from scratch in minutes, also on a CPU"
+    if given.backbone or given.decoder:
+        why = "as asked"
+    elif given.weights == "imagenet":
+        why = "has published ImageNet weights"
+    config = ModelConfig(
+        task=dataset.task,
+        backbone=backbone,
+        decoder=decoder,
         num_classes=dataset.classes.num_classes,
         in_channels=channels,
-        backbone_options=model.backbone_options,
-        decoder_options=model.decoder_options,
+        backbone_options=given.backbone_options,
+        decoder_options=given.decoder_options,
     )
-    resolved = config.model_copy(update={"task": task, "model": model, "sampling": sampling, "training": training})
-    return Plan(resolved, network, pipeline, fingerprint, tuple(reasons))
+    return config, [(f"network {'-'.join(filter(None, (decoder, backbone)))}", why)]
 
 
-def _plan_model(given: ModelSettings, task: str, reasons: list[tuple[str, str]]) -> ModelSettings:
-    if task == "classify" and given.decoder is not None:
-        raise UsageError(f"--decoder {given.decoder}: classification has no decoder; leave it out, or train on masks")
-    backbone = given.backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
-    decoder = (given.decoder or "unet") if task == "segment" else None
-    asked = "as asked" if given.backbone or given.decoder else "trains from scratch in minutes, also on a CPU"
-    if given.weights == "imagenet" and not given.backbone:
-        asked = "has published ImageNet weights"
-    reasons.append((f"network {'-'.join(filter(None, (decoder, backbone)))}", asked))
-    return given.model_copy(update={"backbone": backbone, "decoder": decoder})
+def _plan_whole_images(
+    given: SamplingSettings, dataset: OpenDataset, _: Mapping[str, int]
+) -> tuple[Sampling, list[Reason]]:
+    longest = max(max(size) for size in _training_sizes(dataset))
+    side = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
+    sampling = Sampling(side, given.draws_per_image or 1, 0.0, given.augment, bool(given.orientation_free))
+    why = "as asked" if given.crop else f"the longest side is {longest} pixels"
+    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {given.augment}", "for whole images")]
 
 
-def _plan_sampling(
-    given: SamplingSettings,
-    task: str,
-    dataset: OpenDataset,
-    pixels: Mapping[str, int],
-    reasons: list[tuple[str, str]],
-) -> SamplingSettings:
-    sizes = [dataset.facts.images[record.id].size for record in dataset.split("train")]
-    if task == "classify":
-        longest = max(max(size) for size in sizes)
-        crop = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
-        reasons.append((f"images resized to {crop}×{crop}", "as asked" if given.crop else "one size for all"))
-        return given.model_copy(
-            update={
-                "crop": crop,
-                "draws_per_image": given.draws_per_image or 1,
-                "foreground_share": 0.0,
-                "orientation_free": bool(given.orientation_free),
-            }
-        )
-    height, width = (median(side) for side in zip(*sizes, strict=True))
+def _plan_crops(
+    given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]
+) -> tuple[Sampling, list[Reason]]:
+    height, width = (median(side) for side in zip(*_training_sizes(dataset), strict=True))
     crop = given.crop or min(CROP, 32 * ceil(max(height, width) / 32))
     draws = given.draws_per_image or max(1, round(height * width / crop**2))
-    reasons.append(
-        (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)")
-    )
     share, why_share = _foreground_share(given, dataset, pixels)
-    reasons.append((f"{share:.0%} of the crops around a class drawn at random", why_share))
     free, why_free = _orientation(given, dataset)
-    reasons.append((f"augmentation {given.augment}{', turned and flipped freely' if free else ''}", why_free))
-    return given.model_copy(
-        update={"crop": crop, "draws_per_image": draws, "foreground_share": share, "orientation_free": free}
-    )
+    turned = ", turned and flipped freely" if free else ""
+    return Sampling(crop, draws, share, given.augment, free), [
+        (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)"),
+        (f"{share:.0%} of the crops around a class drawn at random", why_share),
+        (f"augmentation {given.augment}{turned}", why_free),
+    ]
+
+
+def _training_sizes(dataset: OpenDataset) -> list[tuple[int, int]]:
+    return [dataset.facts.images[record.id].size for record in dataset.split("train")]
 
 
 def _foreground_share(given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]) -> tuple[float, str]:
@@ -167,11 +202,6 @@ def _foreground_share(given: SamplingSettings, dataset: OpenDataset, pixels: Map
     return 0.0, f"no class is rare, {rarest} has {shares[rarest]:.0%} of the training pixels"
 
 
-def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """A weight per class inverse to its count, 1 on average over the counted things: n / (K * count)."""
-    return tuple(sum(counts) / (len(counts) * max(1, count)) for count in counts)
-
-
 def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, str]:
     if given.orientation_free is not None:
         return given.orientation_free, "as asked"
@@ -183,36 +213,33 @@ def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, s
 
 
 def _plan_training(
-    given: TrainingConfig,
-    model: ModelSettings,
-    task: str,
-    counts: Mapping[str, int],
-    device: torch.device,
-    reasons: list[tuple[str, str]],
-) -> TrainingConfig:
-    gpu = device.type == "cuda"
-    batch_size = {("segment", False): 4, ("segment", True): 16, ("classify", False): 32, ("classify", True): 128}[
-        task, gpu
-    ]
-    precision = choose_precision(given.precision, device)
+    given: TrainingConfig, model: ModelConfig, counts: Mapping[str, int], device: torch.device
+) -> tuple[TrainingConfig, list[Reason]]:
+    """Fill in what was not set; `model_fields_set` tells a default from a value that was asked for."""
+    gpu, precision = device.type == "cuda", choose_precision(given.precision, device)
+    small, large = (4, 16) if model.task == "segment" else (32, 128)
     planned: dict[str, Any] = {
-        "batch_size": batch_size,
+        "batch_size": large if gpu else small,
         "learning_rate": 3e-3 if model.backbone == "plain" else 1e-3,
         "workers": min(8, os.cpu_count() or 1) if gpu else 2,
     }
     if given.epochs is None and given.budget_seconds is None:
         planned["budget_seconds"] = 1800.0 if gpu else 600.0
-    if given.class_weights == "balanced":
-        weights = balanced_weights(list(counts.values()))
-        planned["class_weights"] = weights
-        listed = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(counts, weights, strict=True))
-        reasons.append((f"class weights {listed}", "inverse to the share of the training part"))
-    open_choices = {
-        name: value for name, value in planned.items() if name not in given.model_fields_set or name == "class_weights"
-    }
-    training = given.model_copy(update={**open_choices, "precision": precision.name})
+    changes = {name: value for name, value in planned.items() if name not in given.model_fields_set}
+    weights = balanced_weights(list(counts.values())) if given.class_weights == "balanced" else given.class_weights
+    training = given.model_copy(update={**changes, "precision": precision.name, "class_weights": weights})
     length = f"{training.epochs} epochs" if training.epochs else format_duration(training.budget_seconds or 0)
-    why = "short runs gain from many steps" if "batch_size" in open_choices else "as asked"
-    reasons.append((f"{length}, batches of {training.batch_size}, learning rate {training.learning_rate:g}", why))
-    reasons.append((f"precision {precision.name}", precision.reason))
-    return training
+
+    def why(name: str, reason: str) -> str:
+        return reason if name in changes else "as asked"
+
+    reasons = [
+        (length, why("budget_seconds", "neither --epochs nor --budget was given")),
+        (f"batches of {training.batch_size}", why("batch_size", "many small steps do more than few large ones")),
+        (f"learning rate {training.learning_rate:g}", why("learning_rate", f"suits {model.backbone}")),
+        (f"precision {precision.name}", precision.reason),
+    ]
+    if weights is not None:
+        listed = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(counts, weights, strict=False))
+        reasons.append((f"class weights {listed}", "as asked"))
+    return training, reasons

@@ -105,15 +105,12 @@ class Session:
 
     def _duration(self) -> tuple[str, str]:
         """How long the training will take, and how that is known."""
-        sampling, config = self.plan.config.sampling, self.plan.config.training
-        if config.budget_seconds is not None:
+        sampling, config = self.plan.sampling, self.plan.config.training
+        if config.epochs is None:
             return (
-                f"ends after {format_duration(config.budget_seconds)}",
+                f"ends after {format_duration(config.budget_seconds or 0)}",
                 "validations included; scoring the test part follows",
             )
-        assert sampling.crop is not None
-        assert sampling.draws_per_image is not None
-        assert config.epochs is not None
         batch = config.batch_size, self.plan.model.in_channels, sampling.crop, sampling.crop
         seconds = seconds_per_step(self.model, batch, self.device, config.precision == "bf16")
         steps = config.epochs * max(1, len(self.dataset.split("train")) * sampling.draws_per_image // config.batch_size)
@@ -162,16 +159,13 @@ class Session:
         return ClassifyTask(criterion, config.label_smoothing)
 
     def _loader(self) -> DataLoader[dict[str, Tensor]]:
-        sampling, config = self.plan.config.sampling, self.plan.config.training
-        assert sampling.crop is not None
-        assert sampling.draws_per_image is not None
-        assert sampling.foreground_share is not None
+        sampling, config = self.plan.sampling, self.plan.config.training
         records = self.dataset.split("train")
         training_set = TrainingSet(
             records,
             self.dataset.classes,
             self.pipeline,
-            Augmenter(sampling.augment, self.pipeline.channels, orientation_free=bool(sampling.orientation_free)),
+            Augmenter(sampling.augment, self.pipeline.channels, sampling.orientation_free),
             crop=(sampling.crop, sampling.crop),
             seed=config.seed,
             foreground_share=sampling.foreground_share,
@@ -207,6 +201,7 @@ class Session:
             data={"name": self.dataset.root.resolve().name, **self.plan.fingerprint},
             scores={"val": {**scores, "metric": self._metric, "images": len(self.dataset.split("val"))}},
             packages=package_versions(),
+            licence=self.plan.config.licence,
         )
         tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
         save_model_file(run.model_file, tensors, card)

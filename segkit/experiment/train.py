@@ -42,13 +42,18 @@ def train(
     batch_size: int | None = None,
     accumulate: int | None = None,
     crop: int | None = None,
-    augment: str | None = None,
+    draws_per_image: int | None = None,
+    foreground_share: float | None = None,
+    augment: Literal["none", "light", "standard", "strong"] | None = None,
+    orientation_free: bool | None = None,
     learning_rate: float | None = None,
     loss: str | None = None,
     class_weights: Literal["balanced"] | Sequence[float] | None = None,
+    label_smoothing: float | None = None,
     patience: int | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     workers: int | None = None,
+    licence: str | None = None,
     format: str | None = None,  # noqa: A002, the word of the command line
     classes: Path | Sequence[str] | None = None,
     map: Mapping[int | Literal["other"], int] | None = None,  # noqa: A002
@@ -59,20 +64,65 @@ def train(
     split: str | Path | tuple[float, float, float] | None = None,
     group_by: str | None = None,
 ) -> Run:
-    """Train a network on a data set and return its run; `segkit train --help` describes every argument.
+    """Train a network on a data set and return its run.
 
-    The data set is checked, a plan is printed, the best model by validation score is kept, the test part is scored
-    and the report written. Arguments override the YAML file in `config`; what neither says, the plan decides.
+    The data set is checked, a plan is printed, the best model by validation score is kept, the test part is scored and
+    the report written. Arguments override the YAML file in `config`; what neither says, the plan decides.
+
+    Args:
+        data: folder of images and masks, a table, or class folders.
+        task: what the targets are for; known from the data where None.
+        output: the run folder, which must not exist; `runs/DATA-NETWORK-N` where None.
+        config: YAML file of an `ExperimentConfig`, for example the `config.yaml` of another run.
+        resume: go on with the run in `output` from its last checkpoint.
+        seed: of the split, weights, order, augmentation and dropout.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        quiet: print nothing; `log.txt` is written all the same.
+        backbone: a name that `segkit models` lists.
+        decoder: a name that `segkit models` lists.
+        upsample: the decoder's way to grow: `nearest`, `bilinear` or `transposed`.
+        weights: `none`, `imagenet`, or a segkit model file whose weights fit in part.
+        backbone_options: options of the backbone, for example `{"width": 24}`.
+        decoder_options: options of the decoder.
+        epochs: passes over the training part; excludes `budget`.
+        budget: time of the whole training, such as `"10m"`; excludes `epochs`.
+        batch_size: crops per step.
+        accumulate: steps of the network per step of the optimizer.
+        crop: side of the square crops in pixels; for classification the side images are resized to.
+        draws_per_image: crops of each image per epoch.
+        foreground_share: share of the crops around a class drawn at random, 0 to 1.
+        augment: how far images are changed.
+        orientation_free: whether images mean the same turned by 90 degrees or upside down.
+        learning_rate: the highest of the schedule.
+        loss: `ce_dice`, `ce`, `dice` or `focal`.
+        class_weights: `balanced`, or one number per class.
+        label_smoothing: share of the loss that asks for every class alike (classification).
+        patience: end after so many validations without a better score.
+        precision: `auto` takes bf16 where the device computes it in hardware.
+        workers: processes that load data.
+        licence: of the trained weights, kept in the model file.
+        format: data format; recognised where None.
+        classes: class file, or names in the order of their ids.
+        map: mask value to class id, for example `{128: 1}`; `{"other": 1}` for every other value but 0.
+        ignore: mask values that are not counted.
+        background: class id of the background, or `none`.
+        channels: convert every image to `gray` or `rgb`.
+        allow: codes of check errors to go on with; recorded in the run.
+        split: split file, or shares of train, val and test.
+        group_by: images that stay together: a table column, or a regular expression on the id.
 
     Raises:
         UsageError: a wrong argument; nothing has been written then.
         DataError: a data set with errors; the message lists them.
+        OutputError: the run folder cannot be written.
+        Interrupted: Ctrl-C or SIGTERM, after saving.
     """
     started = time.monotonic()
     given = {
         "path": data,
         "task": task,
         "device": device,
+        "licence": licence,
         "data": {
             "format": format, "classes": classes, "map": map, "ignore": ignore, "background": background,
             "channels": channels, "allow": allow, "split": split, "group_by": group_by,
@@ -82,11 +132,15 @@ def train(
             "backbone": backbone, "decoder": decoder, "weights": weights, "backbone_options": backbone_options,
             "decoder_options": {**(decoder_options or {}), **({"upsample": upsample} if upsample else {})},
         },
-        "sampling": {"crop": crop, "augment": augment},
+        "sampling": {
+            "crop": crop, "draws_per_image": draws_per_image, "foreground_share": foreground_share, "augment": augment,
+            "orientation_free": orientation_free,
+        },
         "training": {
             "epochs": epochs, "budget_seconds": parse_duration(budget) if budget else None, "batch_size": batch_size,
             "accumulate": accumulate, "learning_rate": learning_rate, "loss": loss, "class_weights": class_weights,
-            "patience": patience, "precision": precision, "workers": workers, "seed": seed,
+            "label_smoothing": label_smoothing, "patience": patience, "precision": precision, "workers": workers,
+            "seed": seed,
         },
     }  # fmt: skip
     if resume:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from segkit.data.fingerprint import fingerprint
 from segkit.data.image_io import read_image
@@ -111,3 +112,39 @@ def test_the_speed_is_measured_on_a_copy() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    for name, value in (("dark", 50), ("light", 200)):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            pixels = np.random.default_rng(number).integers(value - 30, value + 30, (20, 24), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{name}_{number}.png")
+    return tmp_path
+
+
+def test_classification_sees_whole_images_of_one_size(labelled: Path) -> None:
+    made = plan(labelled)
+    assert (made.model.task, made.model.decoder, made.model.num_classes) == ("classify", None, 2)
+    assert made.pipeline.size == (32, 32)
+    assert made.config.training.batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model": {"decoder": "unet"}}, "classification has no decoder; leave out --decoder"),
+        ({"model": {"decoder_options": {"upsample": "nearest"}}}, "classification has no decoder"),
+        ({"sampling": {"foreground_share": 0.5}}, "foreground_share 0.5: classification sees whole images"),
+    ],
+)
+def test_what_classification_would_ignore_is_refused(labelled: Path, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(labelled, **settings)
+
+
+def test_label_smoothing_is_for_classification(discs: Path, labelled: Path) -> None:
+    with pytest.raises(UsageError, match=r"label_smoothing 0.1: it is for classification only"):
+        plan(discs, training={"label_smoothing": 0.1})
+    assert plan(labelled, training={"label_smoothing": 0.1}).config.training.label_smoothing == 0.1
