@@ -24,6 +24,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in -o from its last checkpoint.")
     ] = False,
+    licence: Annotated[str | None, typer.Option(help="Of the trained weights, kept in the model file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
     quiet: options.Quiet = False,
@@ -43,21 +44,36 @@ def train(
     budget: Annotated[
         str | None, typer.Option(help="Time for the training, as 90s, 10m, 1h30m.", rich_help_panel=TRAINING)
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(rich_help_panel=TRAINING)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Crops per step.", rich_help_panel=TRAINING)] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Batches per optimizer step.", rich_help_panel=TRAINING)
     ] = None,
     crop: Annotated[
         int | None, typer.Option(help="Side of the square crop in pixels.", rich_help_panel=TRAINING)
     ] = None,
+    draws_per_image: Annotated[
+        int | None, typer.Option(help="Crops of each image per epoch.", rich_help_panel=TRAINING)
+    ] = None,
+    foreground_share: Annotated[
+        float | None, typer.Option(help="Share of crops around a class drawn at random.", rich_help_panel=TRAINING)
+    ] = None,
     augment: Annotated[
         Literal["none", "light", "standard", "strong"] | None,
         typer.Option(help="How far images are changed.", rich_help_panel=TRAINING),
+    ] = None,
+    orientation_free: Annotated[
+        bool | None,
+        typer.Option(
+            "--orientation-free/--upright", help="Whether images look alike upside down.", rich_help_panel=TRAINING
+        ),
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(rich_help_panel=TRAINING)] = None,
     loss: Annotated[str | None, typer.Option(help="ce_dice, ce, dice or focal.", rich_help_panel=TRAINING)] = None,
     class_weights: Annotated[
         str | None, typer.Option(help="balanced, or one number per class: 1,5,2.", rich_help_panel=TRAINING)
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Of the labels, for classification.", rich_help_panel=TRAINING)
     ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after this many validations without gain.", rich_help_panel=TRAINING)
@@ -86,6 +102,7 @@ def train(
         output=output,
         config=config,
         resume=resume,
+        licence=licence,
         seed=seed,
         device=device,
         quiet=quiet,
@@ -100,10 +117,14 @@ def train(
         batch_size=batch_size,
         accumulate=accumulate,
         crop=crop,
+        draws_per_image=draws_per_image,
+        foreground_share=foreground_share,
         augment=augment,
+        orientation_free=orientation_free,
         learning_rate=learning_rate,
         loss=loss,
         class_weights=options.parse_class_weights(class_weights) if class_weights else None,
+        label_smoothing=label_smoothing,
         patience=patience,
         precision=precision,
         workers=workers,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from segkit.data.config import DataConfig
-from segkit.data.opening import OpenDataset, open_dataset
+from segkit.data.opening import OpenDataset
 from segkit.errors import DataError, UsageError
 from segkit.evaluation.evaluate import evaluate as evaluate_records
-from segkit.evaluation.result import Evaluation
+from segkit.evaluation.result import Evaluation, refuse_foreign_folder
 from segkit.experiment.console import Teller
-from segkit.experiment.scores import describe_scores
+from segkit.experiment.opening import open_aloud
+from segkit.experiment.scores import count_images, describe_scores
 from segkit.inference.engines.torch import Precision
-from segkit.inference.loading import load
+from segkit.inference.loading import find_model_file, load
 from segkit.inference.predictor import Predictor
 from segkit.structures import IGNORE_INDEX, ClassMap, Record
 
@@ -47,7 +49,8 @@ def evaluate(
         model: model file, run folder or name.
         data: the data set; its masks are read with the model's classes.
         split: the part to score.
-        output: folder for `metrics.json`, `per_image.csv`, `confusion_matrix.csv` and overlays.
+        output: folder for `metrics.json`, `per_image.csv`, `confusion_matrix.csv` and overlays; a new or empty one, or
+            one of an earlier evaluation, which is replaced.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         precision: the model's own where None.
         quiet: print nothing.
@@ -57,10 +60,16 @@ def evaluate(
         allow: codes of check errors to go on with.
         group_by: a table column or regular expression: images that stay together are one unit.
 
+    Returns:
+        The evaluation; its `scores["evaluated"]` says of what: `model`, `data`, `part`, `precision`, `device` and the
+        codes that were `allowed`.
+
     Raises:
-        UsageError: a wrong argument, or a part without images.
+        UsageError: a wrong argument, a part without images, or an `output` that holds other files.
         DataError: a data set with errors, or one the model was trained on.
     """
+    if output is not None:
+        refuse_foreign_folder(output)  # before the data is read, which may take minutes
     teller = Teller(quiet)
     predictor = load(model, device=device, precision=precision)
     settings = DataConfig.parse(
@@ -75,16 +84,24 @@ def evaluate(
         source="options",
     )
     classes = _with_values(predictor.classes, map or {}, ignore)
-    with teller.progress("reading") as advance:
-        dataset = open_dataset(data, settings, progress=advance, classes=classes)
+    dataset = open_aloud(data, settings, teller, classes)
     if dataset.task != predictor.task:
         raise UsageError(
             f"{model} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"
         )
     dataset.require_usable()
-    part, records = choose_records(predictor, dataset, split)
-    teller.tell(*predictor.notes, f"evaluating {len(records)} images ({part}) of {dataset.root}")
-    evaluation = score(predictor, records, classes, teller)
+    chosen = choose_records(predictor, dataset, split)
+    images = count_images(len(chosen.records))
+    teller.tell(*predictor.notes, *chosen.notes, f"evaluating {images} ({chosen.part}) of {dataset.root}")
+    evaluated = {
+        "model": str(find_model_file(model).resolve()),
+        "data": str(dataset.root.resolve()),
+        "part": chosen.part,
+        "precision": predictor.engine.precision,
+        "device": predictor.engine.device,
+        "allowed": list(allow),
+    }
+    evaluation = score(predictor, chosen.records, classes, teller).with_scores(evaluated=evaluated)
     if output is not None:
         evaluation.write(output)
     teller.tell(*describe_scores(evaluation))
@@ -97,19 +114,44 @@ def score(predictor: Predictor, records: Sequence[Record], classes: ClassMap, te
         return evaluate_records(predictor, records, classes, progress=advance)
 
 
-def choose_records(predictor: Predictor, dataset: OpenDataset, split: str | None) -> tuple[str, tuple[Record, ...]]:
-    """The part to score, as said aloud, and its records; raises `DataError` when the model was trained on them."""
+@dataclass(frozen=True)
+class Choice:
+    """The images that are scored.
+
+    Attributes:
+        part: which part they are, as said aloud.
+        records: the images.
+        notes: what the user should know of the images that are not among them.
+    """
+
+    part: str
+    records: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+
+
+def choose_records(predictor: Predictor, dataset: OpenDataset, split: str | None) -> Choice:
+    """The images to score, the model's own parts known again by their pixels.
+
+    Raises:
+        DataError: the model was trained on them.
+        UsageError: there are none.
+    """
     if split == "all":
-        return "all", dataset.records
+        return Choice("all", dataset.records)
     part_of = _parts_by_hash(predictor)
-    own: dict[str, list[Record]] = {part: [] for part in PARTS}
+    own: dict[str | None, list[Record]] = {part: [] for part in (*PARTS, None)}
     for record in dataset.records:
-        part = part_of.get(dataset.facts.images[record.id].pixel_hash)
-        if part is not None:
-            own[part].append(record)
+        own[part_of.get(dataset.facts.images[record.id].pixel_hash)].append(record)
+    unknown = own.pop(None)
+    notes: tuple[str, ...] = ()
     if any(own.values()):
         part = split or ("test" if own["test"] else "train" if own["train"] else "val")
         origin, records = f"the model's own {part} part", tuple(own[part])
+        if unknown:
+            notes = (
+                f"left out: {count_images(len(unknown))} of {len(dataset.records)}, in no part of the model's own data, "
+                "while others are; '--split all' scores every image",
+            )
     else:
         has_parts = any(record.split for record in dataset.listing.records)
         part = split or ("test" if has_parts else "all")
@@ -121,7 +163,7 @@ def choose_records(predictor: Predictor, dataset: OpenDataset, split: str | None
         )
     if not records:
         raise UsageError(f"{dataset.root} holds no image of {origin}; use '--split all', or name data with that part")
-    return origin, records
+    return Choice(origin, records, notes)
 
 
 def _parts_by_hash(predictor: Predictor) -> dict[str, str]:

@@ -7,6 +7,7 @@
 | size (classification) | 128, or the longest side where all images are smaller |
 | batch | segmentation 4 on a CPU, 16 on a GPU; classification 32 and 128 |
 | budget | 10 minutes on a CPU, 30 on a GPU, unless `--epochs` or `--budget` is given |
+| loss | `ce_dice`, cross-entropy and Dice; `ce` for classification |
 | learning rate | 3e-3 for `plain`, 1e-3 for the others |
 | precision | bf16 where the device computes it in hardware, else fp32 |
 | workers | 2 on a CPU, which computes most of the time; one per processor up to 8 on a GPU |
@@ -27,8 +28,8 @@ from typing import Any
 import torch
 
 from segkit.data.augment import PresetName
-from segkit.data.dataset import load_sample
 from segkit.data.opening import OpenDataset
+from segkit.data.samples import load_sample
 from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig, ModelSettings, SamplingSettings
 from segkit.experiment.duration import format_duration
@@ -137,6 +138,8 @@ def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> No
         raise UsageError("classification has no decoder; leave out --decoder and its options")
     if task == "classify" and config.sampling.foreground_share:
         raise UsageError(f"foreground_share {config.sampling.foreground_share}: classification sees whole images")
+    if task == "classify" and "loss" in config.training.model_fields_set and "dice" in config.training.loss:
+        raise UsageError(f"--loss {config.training.loss}: Dice compares regions; classification takes ce or focal")
     if task == "segment" and config.training.label_smoothing:
         raise UsageError(f"label_smoothing {config.training.label_smoothing}: it is for classification only")
 
@@ -223,6 +226,8 @@ def _plan_training(
         "learning_rate": 3e-3 if model.backbone == "plain" else 1e-3,
         "workers": min(8, os.cpu_count() or 1) if gpu else 2,
     }
+    if model.task == "classify":
+        planned["loss"] = "ce"
     if given.epochs is None and given.budget_seconds is None:
         planned["budget_seconds"] = 1800.0 if gpu else 600.0
     changes = {name: value for name, value in planned.items() if name not in given.model_fields_set}

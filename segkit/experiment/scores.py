@@ -30,8 +30,13 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
     return lines
 
 
+def count_images(count: int) -> str:
+    """`"1 image"`, `"2 images"`."""
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
 def _sample(scores: Mapping[str, Any]) -> str:
-    images = f"{scores['images']} images"
+    images = count_images(scores["images"])
     return f"{images} in {scores['units']} groups" if scores["unit"] == "group" else images
 
 

@@ -129,6 +129,7 @@ def test_classification_sees_whole_images_of_one_size(labelled: Path) -> None:
     assert (made.model.task, made.model.decoder, made.model.num_classes) == ("classify", None, 2)
     assert made.pipeline.size == (32, 32)
     assert made.config.training.batch_size == 32
+    assert made.config.training.loss == "ce"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,7 @@ def test_classification_sees_whole_images_of_one_size(labelled: Path) -> None:
     [
         ({"model": {"decoder": "unet"}}, "classification has no decoder; leave out --decoder"),
         ({"model": {"decoder_options": {"upsample": "nearest"}}}, "classification has no decoder"),
+        ({"training": {"loss": "ce_dice"}}, "--loss ce_dice: Dice compares regions; classification takes ce or focal"),
         ({"sampling": {"foreground_share": 0.5}}, "foreground_share 0.5: classification sees whole images"),
     ],
 )
