@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from segkit.data.dataset import load_sample
 from segkit.data.opening import OpenDataset
+from segkit.data.samples import load_sample
 from segkit.evaluation.evaluate import evaluate
 from segkit.structures import IGNORE_INDEX, ClassMap, SegmentationResult
 

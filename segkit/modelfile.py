@@ -18,10 +18,12 @@ from pydantic import Field
 from safetensors import SafetensorError, safe_open
 
 from segkit.config import Config
-from segkit.errors import ConfigError, ModelFileError
+from segkit.errors import ConfigError, ModelFileError, UsageError
 from segkit.ops.files import write_atomically
 
 SCHEMA_VERSION: Literal[1] = 1
+RUN_MODEL = "model.safetensors"
+"""The model file of a run folder."""
 _KEY = "segkit"
 
 
@@ -81,6 +83,19 @@ def read_card(path: str | Path) -> ModelCard:
         return ModelCard.parse(plain, source=str(path))
     except ConfigError as error:
         raise ModelFileError(f"{error}; the file was edited or is damaged, save or download it again") from None
+
+
+def find_in_run(path: str | Path) -> Path:
+    """The file a user means by a model file or a run folder; raises `UsageError` for a folder without a model."""
+    path = Path(path)
+    file = path / RUN_MODEL
+    if not path.is_dir():
+        return path
+    if file.is_file():
+        return file
+    if (path / "checkpoints").is_dir():
+        raise UsageError(f"the run {path} has no {RUN_MODEL} before its first validation; go on with '--resume'")
+    raise UsageError(f"the folder {path} has no {RUN_MODEL}; name a run folder or a model file")
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

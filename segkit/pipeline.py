@@ -2,7 +2,8 @@
 prediction, the app and exported models.
 
 The way of a pixel: reader (true values) -> `to_unit` (float32 in a stated range) -> augmentation (training only)
--> `normalize` -> network -> class of the largest logit; `softmax` where probabilities are asked for.
+-> `normalize` -> network -> `class_indices` of the logits; `softmax` where probabilities are asked for, and of every
+tile of an image too large for one piece, whose blended probabilities `class_indices` then decides on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import Field, model_validator
 
 from segkit.config import Config
 from segkit.errors import UsageError
+from segkit.ops.words import counted
 
 
 class Pipeline(Config):
@@ -78,7 +80,7 @@ class Pipeline(Config):
         image = convert_channels(image if image.ndim == 3 else image[..., None], self.convert)
         if image.shape[2] != self.channels:
             raise UsageError(
-                f"the image has {image.shape[2]} channels, the model takes {self.channels}; "
+                f"the image has {counted(image.shape[2], 'channel')}, the model takes {self.channels}; "
                 "convert it, or train with '--channels gray' or '--channels rgb' to have every image converted"
             )
         return image
@@ -107,6 +109,12 @@ def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     for channel in range(image.shape[2]):  # one by one, because OpenCV takes no more than four
         resized[..., channel] = cv2.resize(image[..., channel], (width, height), interpolation=interpolation)
     return resized
+
+
+def class_indices(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The class decided on at every pixel: (K, H, W) logits or probabilities to (H, W); of equals the lower index."""
+    indices: NDArray[np.intp] = scores.argmax(axis=0)
+    return indices
 
 
 def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

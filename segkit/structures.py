@@ -154,6 +154,7 @@ class Record:
         label: the class name of the image, for classification.
         group: images of one patient, slide or sequence share a group; None: the image is its own unit.
         split: "train", "val" or "test" when the data set says so.
+        columns: the cells of its row by column name, in lower case, where a table lists the data set.
     """
 
     id: str
@@ -162,6 +163,14 @@ class Record:
     label: str | None = None
     group: str | None = None
     split: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """Every file of the mask; none without a mask."""
+        if self.mask is None:
+            return ()
+        return (self.mask,) if isinstance(self.mask, Path) else tuple(self.mask.values())
 
     @property
     def unit(self) -> str:

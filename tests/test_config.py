@@ -47,29 +47,60 @@ def test_unlike_key_is_answered_with_all() -> None:
 def test_all_problems_come_together() -> None:
     message = problems({"optimizer": {"name": "adam", "learning_rate": 0}, "epochs": "many", "titel": "x"})
     assert message == (
-        "run.yaml: optimizer.name: Input should be 'adamw' or 'sgd' (given: 'adam'); "
-        "optimizer.learning_rate: Input should be greater than 0 (given: 0); "
-        "epochs: Input should be a valid integer, unable to parse string as an integer (given: 'many'); "
+        "run.yaml: optimizer.name: should be 'adamw' or 'sgd' (given: 'adam'); "
+        "optimizer.learning_rate: should be greater than 0 (given: 0); "
+        "epochs: should be a whole number (given: 'many'); "
         "unknown key 'titel'. Did you mean 'title'?"
+    )
+
+
+def test_types_are_called_by_plain_words() -> None:
+    message = problems({"optimizer": 3, "epochs": 1.5, "crops": 3, "title": 3})
+    assert message == (
+        "run.yaml: optimizer: should be names with values (given: 3); epochs: should be a whole number (given: 1.5); "
+        "crops: should be a list (given: 3); title: should be text (given: 3)"
     )
 
 
 def test_a_key_of_several_types_gives_one_sentence() -> None:
     assert problems({"background": "void"}) == (
-        "run.yaml: background: Input should be a valid integer, unable to parse string as an integer "
-        "or Input should be 'none' (given: 'void')"
+        "run.yaml: background: should be a whole number or 'none' (given: 'void')"
     )
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "inf", "nan"])
+def test_what_is_no_finite_number_is_refused(value: object) -> None:
+    message = problems({"optimizer": {"learning_rate": value}})
+    assert message == f"run.yaml: optimizer.learning_rate: should be a finite number (given: {value!r})"
+
+
 def test_position_in_a_list_is_named() -> None:
-    assert problems({"crops": [256, "x"]}).startswith("run.yaml: crops.1: Input should be a valid integer")
+    assert problems({"crops": [256, "x"]}) == "run.yaml: crops.1: should be a whole number (given: 'x')"
 
 
 def test_missing_key_shows_no_values() -> None:
     class Named(Config):
         name: str
 
-    assert problems({}, Named) == "run.yaml: name: Field required"
+    assert problems({}, Named) == "run.yaml: name: is missing"
+
+
+def test_keys_are_called_what_the_user_knows_them_by() -> None:
+    """Entries of a value by the value's name; what differs in nothing but the key is said once."""
+    names = {
+        "optimizer.learning_rate": "--learning-rate",
+        "crops": "--crops",
+        "epochs": "--number",
+        "title": "--number",
+    }
+    values = {"optimizer": {"learning_rate": -1}, "crops": [1, "x"], "epochs": [], "title": []}
+    with pytest.raises(ConfigError) as caught:
+        Settings.parse(values, "options", names)
+    assert str(caught.value) == (
+        "options: --learning-rate: should be greater than 0 (given: -1); "
+        "--number: should be a whole number (given: []); "
+        "--crops: should be a whole number (given: 'x'); --number: should be text (given: [])"
+    )
 
 
 def test_built_settings_are_frozen() -> None:

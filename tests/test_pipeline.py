@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from segkit.errors import ConfigError, UsageError
-from segkit.pipeline import Pipeline, convert_channels, resize, softmax
+from segkit.pipeline import Pipeline, class_indices, convert_channels, resize, softmax
 
 
 def pipeline(channels: int = 3, **settings: Any) -> Pipeline:
@@ -145,3 +145,8 @@ def test_softmax_equals_torch(scale: float) -> None:
     before = logits.copy()
     np.testing.assert_allclose(softmax(logits, axis=0), torch.from_numpy(logits).softmax(0).numpy(), atol=1e-6)
     assert np.array_equal(logits, before)
+
+
+def test_the_class_of_the_largest_score_is_decided_on_and_the_lower_one_of_equals() -> None:
+    scores = np.array([[[0.1, 2.0, -1.0]], [[0.7, 2.0, -3.0]], [[0.2, 1.0, -1.0]]], np.float32)
+    assert class_indices(scores).tolist() == [[1, 0, 0]]

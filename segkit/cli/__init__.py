@@ -6,9 +6,12 @@ A command imports what it needs when it runs, so that `segkit --help` answers at
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
@@ -17,7 +20,7 @@ from segkit.errors import NOT_COMPLETED, WRONG_USAGE, SegkitError
 
 __all__ = ["main"]
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def _version(asked: bool) -> None:
@@ -50,49 +53,74 @@ def _build() -> typer.Typer:
     return group
 
 
+class _Terminated(BaseException):
+    """SIGTERM arrived. No `Exception`, as `KeyboardInterrupt` is none: nothing but cleaning up stands in its way."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
     0 done; 1 not completed; 2 wrong usage or wrong input named on the command line; 130/143 interrupted, after saving.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
     command = typer.main.get_command(_build())
+    code: object
     try:
-        # --debug is understood wherever it stands.
-        code = command.main([word for word in words if word != "--debug"], prog_name="segkit", standalone_mode=False)
-    except SegkitError as error:
-        code = _fail(str(error), error.exit_code, debug)
-    except typer.TyperException as error:
-        message = error.format_message()  # empty where the help was shown for want of a command
-        code = _fail(message, WRONG_USAGE, debug) if message else WRONG_USAGE
-    except typer.Abort:
-        typer.echo("interrupted", err=True)
-        code = INTERRUPTED
+        with _termination_raised():
+            # --debug is understood wherever it stands.
+            words_left = [word for word in words if word != "--debug"]
+            code = command.main(words_left, prog_name="segkit", standalone_mode=False)
+        if code == INTERRUPTED:  # what typer makes of Ctrl-C
+            typer.echo("interrupted", err=True)
+    except _Terminated:
+        typer.echo("terminated", err=True)
+        code = TERMINATED
     except BrokenPipeError:
         # The reader of our output (head, less) left: nobody is there to be told, and the interpreter must not try.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = NOT_COMPLETED
-    except OSError as error:
-        # A full disk, a lost drive: of the machine, wherever it shows.
-        where = f"{error.filename}: " if error.filename else ""
-        code = _fail(
-            f"{where}{error.strerror or error}; look at the disk and its permissions, then try again",
-            NOT_COMPLETED,
-            debug,
-        )
-    except MemoryError:
-        code = _fail("out of memory; use a smaller --batch-size or --crop, or smaller images", NOT_COMPLETED, debug)
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        code = _fail(
-            f"this should not happen ({reason}); please report it with what --debug shows", NOT_COMPLETED, debug
-        )
+        if "--debug" in words:
+            traceback.print_exc()
+        message, code = _explain(error)
+        if message:
+            typer.echo(f"error: {message}", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"error: {message}", err=True)
-    return code
+def _explain(error: Exception) -> tuple[str, int]:
+    """What the user is told of an error, and the exit code."""
+    match error:
+        case SegkitError():
+            return str(error), error.exit_code
+        case typer.TyperException():
+            return error.format_message(), WRONG_USAGE  # empty where the help was shown for want of a command
+        case OSError():
+            # A full disk, a lost drive: of the machine, wherever it shows.
+            where = f"{error.filename}: " if error.filename else ""
+            reason = f"{where}{error.strerror or error}"
+            return f"{reason}; look at the disk and its permissions, then try again", NOT_COMPLETED
+        case MemoryError():
+            return "out of memory; use a smaller --batch-size or --crop, or smaller images", NOT_COMPLETED
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"this should not happen ({reason}); please report it with what --debug shows", NOT_COMPLETED
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Let SIGTERM unwind the work as Ctrl-C does, so that what is half done is brought to an end, and tables written.
+
+    A training takes both signals over while it runs.
+    """
+
+    def raise_it(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there may a program take signals
+        return
+    previous = signal.signal(signal.SIGTERM, raise_it)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

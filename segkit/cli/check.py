@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from segkit.cli import options
 from segkit.errors import NOT_COMPLETED
+from segkit.ops.words import counted
 
-SHOWN_FILES = 5
+if TYPE_CHECKING:
+    from segkit.data.opening import OpenDataset
+
+COLORS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 
 def check(
@@ -30,48 +35,52 @@ def check(
     from segkit.data.config import DataConfig
     from segkit.data.opening import open_dataset
     from segkit.experiment.console import Teller
+    from segkit.experiment.flags import flags_of
 
-    settings = options.data_settings(
-        format_name, classes, value_map, ignore, background, channels, allow, split, group_by
+    given = options.data_settings(
+        format_name=format_name,
+        classes=classes,
+        value_map=value_map,
+        ignore=ignore,
+        background=background,
+        channels=channels,
+        allow=allow,
+        split=split,
+        group_by=group_by,
     )
+    config = DataConfig.parse(given, "options", flags_of(given))
     with Teller(quiet=as_json).progress("reading") as advance:
-        dataset = open_dataset(data, DataConfig.parse(settings, source="options"), progress=advance)
+        dataset = open_dataset(data, config, progress=advance)
     if as_json:
         typer.echo(json.dumps(_document(dataset), indent=1))
     else:
         _print(dataset)
-    if any(finding.severity == "error" for finding in dataset.findings):
+    if dataset.errors:
         raise typer.Exit(NOT_COMPLETED)
 
 
-def _document(dataset: Any) -> dict[str, Any]:
+def _document(dataset: OpenDataset) -> dict[str, Any]:
     return {
         "data": str(dataset.root),
         "read_as": dataset.listing.layout,
-        "images": {part: len(dataset.split(part)) for part in ("train", "val", "test")},
-        "classes": list(dataset.classes.names) if dataset.classes else [],
-        "findings": [
-            {"code": f.code, "severity": f.severity.value, "message": f.message, "files": list(f.files)}
-            for f in dataset.findings
-        ],
+        "images": {part: len(ids) for part, ids in dataset.splits().items()},
+        "classes": list(dataset.classes.names),
+        "findings": [dataclasses.asdict(found) for found in dataset.findings],
     }
 
 
-def _print(dataset: Any) -> None:
+def _print(dataset: OpenDataset) -> None:
+    from segkit.data.opening import describe_finding
+
     for line in dataset.describe():
         typer.echo(line)
-    for finding in dataset.findings:
-        typer.secho(
-            f"\n{finding.severity.value}: {finding.message} [{finding.code}]", fg=_COLORS[finding.severity.value]
-        )
-        for file in finding.files[:SHOWN_FILES]:
+    for found in dataset.findings:
+        # Every file has its own line here; the description of a finding names only the first ones.
+        headline = describe_finding(dataclasses.replace(found, files=()))
+        typer.secho(f"\n{headline}", fg=COLORS[found.severity])
+        for file in found.files:
             typer.echo(f"    {file}")
-        if len(finding.files) > SHOWN_FILES:
-            typer.echo(f"    … and {len(finding.files) - SHOWN_FILES} more; --json lists all")
-    errors = sum(finding.severity == "error" for finding in dataset.findings)
-    warnings = sum(finding.severity == "warning" for finding in dataset.findings)
+    errors = len(dataset.errors)
+    warnings = sum(found.severity == "warning" for found in dataset.findings)
     verdict = "training would refuse this data set" if errors else f"ready: segkit train {dataset.root}"
-    typer.echo(f"\n{errors} errors, {warnings} warnings; {verdict}")
-
-
-_COLORS = {"error": "red", "warning": "yellow", "note": "blue"}
+    typer.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}; {verdict}")

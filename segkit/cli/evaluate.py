@@ -42,7 +42,9 @@ def evaluate(
         device=device,
         precision=precision,
         quiet=quiet or as_json,
-        **options.data_settings(format_name, None, value_map, ignore, None, None, allow, None, group_by),
+        **options.data_settings(
+            format_name=format_name, value_map=value_map, ignore=ignore, allow=allow, group_by=group_by
+        ),
     )
     if as_json:
         typer.echo(json.dumps(evaluation.scores, indent=1))

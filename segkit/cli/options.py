@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,13 +51,14 @@ GroupBy = Annotated[
 
 
 def data_settings(
-    format_name: str | None,
-    classes: str | None,
-    value_map: list[str] | None,
-    ignore: str | None,
-    background: str | None,
-    channels: str | None,
-    allow: list[str] | None,
+    *,
+    format_name: str | None = None,
+    classes: str | None = None,
+    value_map: list[str] | None = None,
+    ignore: str | None = None,
+    background: str | None = None,
+    channels: str | None = None,
+    allow: list[str] | None = None,
     split: str | None = None,
     group_by: str | None = None,
 ) -> dict[str, Any]:
@@ -132,16 +134,22 @@ def parse_split(text: str) -> Path | tuple[float, float, float]:
 
 
 def parse_assignments(items: list[str] | None, option: str) -> dict[str, Any]:
-    """`["width=24", "upsample=transposed"]` to typed values: whole numbers, numbers, true/false, else text."""
+    """`["width=24", "upsample=transposed"]` to values of the types they look like; `auto` is the same as not given.
+
+    Reads what `segkit models` prints: true/false, whole numbers, numbers, several whole numbers as `12x24x36`, text.
+    """
     pairs = [pair.split("=", 1) for item in items or [] for pair in item.split(",")]
     if any(len(pair) != 2 for pair in pairs):
         raise UsageError(f"{option} {' '.join(items or [])}: expected name=value, for example {option} width=24")
-    return {name.strip(): _typed(value.strip()) for name, value in pairs}
+    stripped = ((name.strip(), value.strip()) for name, value in pairs)
+    return {name: _typed(value) for name, value in stripped if value != "auto"}
 
 
-def _typed(text: str) -> bool | int | float | str:
-    if text in {"true", "false"}:
-        return text == "true"
+def _typed(text: str) -> bool | int | float | str | tuple[int, ...]:
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if re.fullmatch(r"\d+(x\d+)+", text):
+        return tuple(map(int, text.split("x")))
     for convert in (int, float):
         try:
             return convert(text)

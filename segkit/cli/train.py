@@ -34,7 +34,7 @@ def train(
         str | None, typer.Option(help="nearest, bilinear or transposed.", rich_help_panel=NETWORK)
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="none, imagenet, or a segkit model file.", rich_help_panel=NETWORK)
+        str | None, typer.Option(help="none, imagenet, or a model file or run folder.", rich_help_panel=NETWORK)
     ] = None,
     backbone_option: Annotated[
         list[str] | None, typer.Option(help="name=value, as width=24.", rich_help_panel=NETWORK)
@@ -128,5 +128,15 @@ def train(
         patience=patience,
         precision=precision,
         workers=workers,
-        **options.data_settings(format_name, classes, value_map, ignore, background, channels, allow, split, group_by),
+        **options.data_settings(
+            format_name=format_name,
+            classes=classes,
+            value_map=value_map,
+            ignore=ignore,
+            background=background,
+            channels=channels,
+            allow=allow,
+            split=split,
+            group_by=group_by,
+        ),
     )

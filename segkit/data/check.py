@@ -9,13 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segkit.data.check_files import count, shown
+from segkit.data.check_files import about_images
 from segkit.data.facts import ImageFacts
-from segkit.data.findings import Finding
+from segkit.data.findings import Finding, shown
 from segkit.data.rules import finding
 from segkit.data.scan import Facts
-from segkit.data.split import PARTS
-from segkit.structures import ClassMap, Record
+from segkit.ops.words import counted
+from segkit.structures import PARTS, ClassMap, Record
 
 
 def check_set(
@@ -74,17 +74,15 @@ def _duplicates(records: Sequence[Record], images: Mapping[str, ImageFacts], roo
     across = [group for group in equal if len({record.split for record in group}) > 1]
     inside = [group for group in equal if len({record.split for record in group}) == 1]
     if across:
+        copies = [record for group in across for record in group]
         example = " = ".join(f"{shown(record.image, root)} ({record.split})" for record in across[0])
-        message = (
-            f"{count(across, 'image')} with equal pixels in different parts, for example {example}; keep one of each"
-        )
-        yield finding(
-            "duplicate-across-splits", message, [shown(record.image, root) for group in across for record in group]
-        )
+        message = f"{counted(len(copies), 'image')} with equal pixels in different parts, for example {example}"
+        yield about_images("duplicate-across-splits", f"{message}; keep one of each", copies, root)
     if inside:
+        copies = [record for group in inside for record in group]
         example = " = ".join(shown(record.image, root) for record in inside[0])
-        message = f"{count(inside, 'image')} with equal pixels inside one part, for example {example}; keep one of each"
-        yield finding("duplicate-image", message, [shown(record.image, root) for group in inside for record in group])
+        message = f"{counted(len(copies), 'image')} with equal pixels inside one part, for example {example}"
+        yield about_images("duplicate-image", f"{message}; keep one of each", copies, root)
 
 
 def _groups(records: Sequence[Record], root: Path) -> Iterator[Finding]:
@@ -95,11 +93,10 @@ def _groups(records: Sequence[Record], root: Path) -> Iterator[Finding]:
     torn = {group: [part for part in PARTS if part in found] for group, found in parts.items() if len(found) > 1}
     if torn:
         listed = ", ".join(f"{group} ({'/'.join(found)})" for group, found in list(torn.items())[:5])
-        yield finding(
-            "group-across-splits",
-            f"{count(torn, 'group')} in more than one part: {listed}; cut the set anew with '--split 70/15/15'",
-            [shown(record.image, root) for record in records if record.group in torn],
+        message = (
+            f"{counted(len(torn), 'group')} in more than one part: {listed}; cut the set anew with '--split 70/15/15'"
         )
+        yield about_images("group-across-splits", message, [r for r in records if r.group in torn], root)
 
 
 def _classes(records: Sequence[Record], presence: Mapping[str, frozenset[int]], classes: ClassMap) -> Iterator[Finding]:
@@ -112,7 +109,7 @@ def _classes(records: Sequence[Record], presence: Mapping[str, frozenset[int]], 
         only = ", ".join(classes.names[index] for index in everywhere) or "nothing that counts"
         yield finding(
             "one-class-only",
-            f"all {len(records)} images show {only} and no other class; look at the masks, or give --map",
+            f"none of {counted(len(records), 'image')} shows a class besides {only}; look at the masks, or give --map",
         )
         return
     if not seen["train"]:

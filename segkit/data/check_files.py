@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segkit.data.facts import ImageFacts, MaskFacts
-from segkit.data.findings import Finding
+from segkit.data.findings import Finding, shown
+from segkit.data.readers._base import MAX_CHANNELS
 from segkit.data.rules import finding
 from segkit.data.scan import Facts
+from segkit.ops.words import counted
 from segkit.structures import ClassMap, Record
 
-MAX_CHANNELS = 16
+
+def about_images(code: str, message: str, records: Sequence[Record], root: Path) -> Finding:
+    """A finding about the images of these records."""
+    return finding(code, message, [shown(record.image, root) for record in records], [record.id for record in records])
 
 
-def shown(path: Path, root: Path) -> str:
-    """A path as the user sees it: relative to the data set's folder where it lies inside."""
-    folder = root if root.is_dir() else root.parent
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-
-
-def mask_path(record: Record) -> Path:
-    """The mask's file; where every class has its own, the first of them."""
-    assert record.mask is not None
-    return record.mask if isinstance(record.mask, Path) else next(iter(record.mask.values()))
+def about_masks(code: str, message: str, records: Sequence[Record], root: Path) -> Finding:
+    """A finding about the masks of these records, of which each has one; of one file per class the first is named."""
+    files = [shown(record.mask_files[0], root) for record in records]
+    return finding(code, message, files, [record.id for record in records])
 
 
 def check_files(records: Sequence[Record], facts: Facts, root: Path) -> list[Finding]:
@@ -32,26 +31,25 @@ def check_files(records: Sequence[Record], facts: Facts, root: Path) -> list[Fin
     images = [(record, facts.images[record.id]) for record in records]
     masks = [(record, facts.masks[record.id]) for record in records if record.id in facts.masks]
     readable = [(record, image) for record, image in images if image.error is None]
-    found: list[Finding] = []
-    found += _unreadable("unreadable-image", [(shown(r.image, root), f.error) for r, f in images if f.error])
-    found += _unreadable("unreadable-mask", [(shown(mask_path(r), root), f.error) for r, f in masks if f.error])
-    found += _mismatches(readable, facts.masks, root)
-    found += _channels(readable, root)
-    found += _per_image(readable, root)
-    found += _per_mask(masks, root)
-    return found
+    return [
+        *_unreadable(images, masks, root),
+        *_mismatches(readable, facts.masks, root),
+        *_channels(readable, root),
+        *_per_image(readable, root),
+        *_per_mask(masks, root),
+    ]
 
 
 def check_values(masks: Mapping[str, MaskFacts], classes: ClassMap) -> Iterator[Finding]:
-    """Values in masks that are no class of a model (with one file per class, names); `masks` by name in findings."""
-    unknown = {name: sorted(_unknown(mask, classes)) for name, mask in masks.items()}
-    files = [name for name, values in unknown.items() if values]
-    if files:
-        found = sorted({value for name in files for value in unknown[name]}, key=lambda value: (len(value), value))
+    """Values in masks, by record id, that are no class of a model; with one file per class, names."""
+    unknown = {id_: _unknown(mask, classes) for id_, mask in masks.items()}
+    concerned = [id_ for id_, values in unknown.items() if values]
+    if concerned:
+        found = sorted(set.union(*unknown.values()), key=lambda value: (len(value), value))
         values = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
         known = ", ".join(f"{id_} {name}" for id_, name in zip(classes.ids, classes.names, strict=True))
         message = f"masks hold {values}, which the model does not know (its classes: {known})"
-        yield finding("unknown-id", f"{message}; give '--map VALUE=CLASS' or '--ignore VALUE'", files)
+        yield finding("unknown-id", f"{message}; give '--map VALUE=CLASS' or '--ignore VALUE'", records=concerned)
 
 
 def _unknown(mask: MaskFacts, classes: ClassMap) -> set[str]:
@@ -59,15 +57,19 @@ def _unknown(mask: MaskFacts, classes: ClassMap) -> set[str]:
     return values | (mask.classes.keys() - set(classes.names))
 
 
-def _unreadable(code: str, files: Sequence[tuple[str, str | None]]) -> Iterator[Finding]:
-    if files:
-        what = "image" if code == "unreadable-image" else "mask"
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in files[:3])
-        yield finding(
-            code,
-            f"{count(files, what)} cannot be read ({reasons}); replace or remove them",
-            [name for name, _ in files],
-        )
+def _unreadable(
+    images: Sequence[tuple[Record, ImageFacts]], masks: Sequence[tuple[Record, MaskFacts]], root: Path
+) -> Iterator[Finding]:
+    broken_images = [(record, image.error) for record, image in images if image.error]
+    if broken_images:
+        reasons = "; ".join(f"{shown(record.image, root)}: {error}" for record, error in broken_images[:3])
+        message = f"{counted(len(broken_images), 'image')} cannot be read ({reasons}); replace or remove them"
+        yield about_images("unreadable-image", message, [record for record, _ in broken_images], root)
+    broken_masks = [(record, mask.error) for record, mask in masks if mask.error]
+    if broken_masks:
+        reasons = "; ".join(f"{shown(record.mask_files[0], root)}: {error}" for record, error in broken_masks[:3])
+        message = f"{counted(len(broken_masks), 'mask')} cannot be read ({reasons}); replace or remove them"
+        yield about_masks("unreadable-mask", message, [record for record, _ in broken_masks], root)
 
 
 def _mismatches(
@@ -78,22 +80,21 @@ def _mismatches(
     turned = [(r, image, mask) for r, image, mask in pairs if image.orientation != mask.orientation]
     if turned:
         record, image, mask = turned[0]
-        yield finding(
-            "orientation-mismatch",
-            f"{count(turned, 'image')} and masks state different EXIF orientations, for example "
+        message = (
+            f"{counted(len(turned), 'image')} and masks state different EXIF orientations, for example "
             f"{shown(record.image, root)} {image.orientation} and its mask {mask.orientation}; "
-            "save both upright without EXIF orientation",
-            [shown(r.image, root) for r, _, _ in turned],
+            "save both upright without EXIF orientation"
         )
+        yield about_images("orientation-mismatch", message, [record for record, _, _ in turned], root)
     differing = [(r, image, mask) for r, image, mask in pairs if image.size != mask.size]
     if differing:
         record, image, mask = differing[0]
-        yield finding(
-            "size-mismatch",
-            f"{count(differing, 'mask')} of another size than the image, for example {shown(record.image, root)}: "
-            f"image {_size(image)}, mask {_size(mask)}; export the masks at the size of the images",
-            [shown(mask_path(r), root) for r, _, _ in differing],
+        message = (
+            f"{counted(len(differing), 'mask')} of another size than the image, for example "
+            f"{shown(record.image, root)}: image {_size(image)}, mask {_size(mask)}; "
+            "export the masks at the size of the images"
         )
+        yield about_masks("size-mismatch", message, [record for record, _, _ in differing], root)
 
 
 def _channels(images: Sequence[tuple[Record, ImageFacts]], root: Path) -> Iterator[Finding]:
@@ -101,72 +102,54 @@ def _channels(images: Sequence[tuple[Record, ImageFacts]], root: Path) -> Iterat
     counts = Counter(len(image.mean) for _, image in images)
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
-        listed = ", ".join(f"{number} images of {channels}" for channels, number in sorted(counts.items()))
+        listed = ", ".join(f"{counted(number, 'image')} of {channels}" for channels, number in sorted(counts.items()))
         cure = (
             "give '--channels rgb' or '--channels gray' to convert them all"
             if set(counts) <= {1, 3}
             else "save all images with one number of channels; only 1 and 3 can be converted with --channels"
         )
-        odd = [shown(record.image, root) for record, image in images if len(image.mean) != usual]
-        yield finding("channels-differ", f"images have different numbers of channels: {listed}; {cure}", odd)
-    many = [shown(record.image, root) for record, image in images if len(image.mean) > MAX_CHANNELS]
+        odd = [record for record, image in images if len(image.mean) != usual]
+        message = f"images have different numbers of channels: {listed}; {cure}"
+        yield about_images("channels-differ", message, odd, root)
+    many = [record for record, image in images if len(image.mean) > MAX_CHANNELS]
     if many:
-        yield finding(
-            "too-many-channels",
-            f"{count(many, 'image')} of more than {MAX_CHANNELS} channels; keep {MAX_CHANNELS} at most",
-            many,
-        )
+        message = f"{counted(len(many), 'image')} of more than {MAX_CHANNELS} channels; keep {MAX_CHANNELS} at most"
+        yield about_images("too-many-channels", message, many, root)
 
 
 def _per_image(images: Sequence[tuple[Record, ImageFacts]], root: Path) -> Iterator[Finding]:
-    def those(test: Callable[[ImageFacts], bool]) -> list[str]:
-        return [shown(record.image, root) for record, image in images if test(image)]
+    def those(test: Callable[[ImageFacts], bool]) -> list[Record]:
+        return [record for record, image in images if test(image)]
 
     broken = those(lambda image: not image.finite)
     if broken:
-        yield finding(
-            "not-finite", f"{count(broken, 'image')} with NaN or infinite values; replace those values", broken
-        )
+        message = f"{counted(len(broken), 'image')} with NaN or infinite values; replace those values"
+        yield about_images("not-finite", message, broken, root)
     types = Counter(image.dtype for _, image in images)
     if len(types) > 1:
         usual = types.most_common(1)[0][0]
         listed = ", ".join(f"{number} {type_}" for type_, number in types.most_common())
-        odd = those(lambda image: image.dtype != usual)
-        yield finding(
-            "dtype-differs",
-            f"images are stored in different types: {listed}; equal values may mean different brightness",
-            odd,
-        )
+        message = f"images are stored in different types: {listed}; equal values may mean different brightness"
+        yield about_images("dtype-differs", message, those(lambda image: image.dtype != usual), root)
     constant = those(lambda image: image.minimum == image.maximum)
     if constant:
-        yield finding(
-            "constant-image",
-            f"{count(constant, 'image')} with one value everywhere; look whether they belong here",
-            constant,
-        )
+        message = f"{counted(len(constant), 'image')} with one value everywhere; look whether they belong here"
+        yield about_images("constant-image", message, constant, root)
 
 
 def _per_mask(masks: Sequence[tuple[Record, MaskFacts]], root: Path) -> Iterator[Finding]:
-    lossy = [shown(mask_path(record), root) for record, mask in masks if mask.lossy]
+    lossy = [record for record, mask in masks if mask.lossy]
     if lossy:
-        yield finding(
-            "lossy-mask", f"{count(lossy, 'mask')} stored as JPEG, which alters class ids; export them as PNG", lossy
-        )
-    overlapping = [(shown(mask_path(record), root), mask.overlap) for record, mask in masks if mask.overlap]
+        message = f"{counted(len(lossy), 'mask')} stored as JPEG, which alters class ids; export them as PNG"
+        yield about_masks("lossy-mask", message, lossy, root)
+    overlapping = [(record, mask.overlap) for record, mask in masks if mask.overlap]
     if overlapping:
-        pixels = sum(overlap for _, overlap in overlapping)
-        yield finding(
-            "class-overlap",
-            f"{count(overlapping, 'mask')} with {pixels} pixels claimed by several classes; the later class has them",
-            [name for name, _ in overlapping],
+        pixels = counted(sum(overlap for _, overlap in overlapping), "pixel")
+        message = (
+            f"{counted(len(overlapping), 'mask')} with {pixels} claimed by several classes; the later class has them"
         )
+        yield about_masks("class-overlap", message, [record for record, _ in overlapping], root)
 
 
 def _size(facts: ImageFacts | MaskFacts) -> str:
     return f"{facts.size[1]} x {facts.size[0]}"
-
-
-def count(things: Iterable[object], what: str) -> str:
-    """`"1 image"`, `"2 images"`."""
-    number = len(list(things))
-    return f"{number} {what}{'' if number == 1 else 's'}"

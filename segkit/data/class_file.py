@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.data.formats._csv import TABLE_SUFFIXES, read_columns, read_rows, require_columns
+from segkit.data.csv_table import TABLE_SUFFIXES, read_columns, read_rows, require_columns
 from segkit.errors import UsageError
 from segkit.structures import Color
 

@@ -15,21 +15,21 @@ SMOOTHED = 32
 
 
 def unknown_ids(
-    targets: Mapping[int, int], classes: ClassFile, files: Mapping[int, list[str]], num_masks: int, is_declared: bool
+    targets: Mapping[int, int], classes: ClassFile, holders: Mapping[int, list[str]], num_masks: int, is_declared: bool
 ) -> list[Finding]:
     """A finding about stored values whose id is no class, or none.
 
     Args:
         targets: stored value -> the id it stands for.
         classes: declared, or inferred up to the first gap.
-        files: stored value -> the masks that hold it.
+        holders: stored value -> the ids of the records whose masks hold it.
         num_masks: masks in the data set.
         is_declared: the classes were declared.
     """
     unknown = sorted(value for value, id_ in targets.items() if id_ not in classes.ids)
     if not unknown:
         return []
-    concerned = _concerned(unknown, files)
+    concerned = _concerned(unknown, holders)
     values = f"mask values {_listed(unknown)} (in {len(concerned)} of {num_masks} masks)"
     if len(unknown) > SMOOTHED:
         message = f"{values} are traces of smoothing or JPEG; export the masks anew as PNG, without smoothing"
@@ -43,19 +43,19 @@ def unknown_ids(
         closed = [(value, ids.index(id_)) for value, id_ in sorted(targets.items(), key=lambda pair: pair[::-1])]
         pairs = ",".join(f"{value}={id_}" for value, id_ in closed if value != id_)
         message = (
-            f"{values} leave a gap, class ids are 0, 1, 2, ... (found: {_listed(sorted(files))}); "
+            f"{values} leave a gap, class ids are 0, 1, 2, ... (found: {_listed(sorted(holders))}); "
             f"give '--map {pairs}', or declare the classes that are absent with --classes FILE|NAMES"
         )
-    return [finding("unknown-id", message, concerned)]
+    return [finding("unknown-id", message, records=concerned)]
 
 
 def unknown_colors(
-    unknown: Collection[int], files: Mapping[int, list[str]], num_masks: int, declared: ClassFile | None
+    unknown: Collection[int], holders: Mapping[int, list[str]], num_masks: int, declared: ClassFile | None
 ) -> list[Finding]:
     """A finding about packed colours that no class has, or none; the arguments are those of `unknown_ids`."""
     if not unknown:
         return []
-    concerned = _concerned(unknown, files)
+    concerned = _concerned(unknown, holders)
     colors = _listed([(value >> 16, value >> 8 & 255, value & 255) for value in sorted(unknown)])
     if declared and declared.colors:
         message = (
@@ -67,15 +67,15 @@ def unknown_colors(
             f"masks hold colours and nothing says which classes they are: {colors}; "
             "give a class file: --classes FILE.csv with the columns id,name,r,g,b"
         )
-    return [finding("unknown-id", message, concerned)]
+    return [finding("unknown-id", message, records=concerned)]
 
 
 def unknown_class_files(classes: ClassFile, masks: Mapping[str, MaskFacts]) -> list[Finding]:
     """A finding about mask files called like no class, or none."""
-    concerned = [name for name, facts in masks.items() if not facts.classes.keys() <= set(classes.names)]
+    concerned = [id_ for id_, facts in masks.items() if not facts.classes.keys() <= set(classes.names)]
     names = sorted({name for facts in masks.values() for name in facts.classes} - set(classes.names))
     message = f"mask files are called {_listed(names)}, which is no class of {classes.source} that counts; add it there"
-    return [finding("unknown-id", message, concerned)] if concerned else []
+    return [finding("unknown-id", message, records=concerned)] if concerned else []
 
 
 def instance_ids(masks: Mapping[str, MaskFacts]) -> Finding:
@@ -85,7 +85,8 @@ def instance_ids(masks: Mapping[str, MaskFacts]) -> Finding:
         f"masks number objects (1 to {highest}) instead of naming classes; "
         "give '--map other=1' to learn object against background, or '--map VALUE=CLASS' for each number"
     )
-    return finding("instance-ids", message, [name for name, facts in masks.items() if max(facts.values, default=0) > 0])
+    numbered = [id_ for id_, facts in masks.items() if max(facts.values, default=0) > 0]
+    return finding("instance-ids", message, records=numbered)
 
 
 def list_classes(classes: ClassFile) -> str:
@@ -93,8 +94,8 @@ def list_classes(classes: ClassFile) -> str:
     return _listed([f"{id_} {name}" for id_, name in zip(classes.ids, classes.names, strict=True)])
 
 
-def _concerned(values: Iterable[int], files: Mapping[int, list[str]]) -> list[str]:
-    return sorted({name for value in values for name in files[value]})
+def _concerned(values: Iterable[int], holders: Mapping[int, list[str]]) -> list[str]:
+    return sorted({id_ for value in values for id_ in holders[value]})
 
 
 def _listed(items: Sequence[object]) -> str:

@@ -18,7 +18,7 @@ from segkit.data.config import DataConfig
 from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding
 from segkit.data.instance_ids import number_objects
-from segkit.data.mask_values import are_colors, files_by_gray_value, files_by_value, gray_to_color, pack
+from segkit.data.mask_values import are_colors, gray_to_color, holders_by_gray_value, holders_by_value, pack
 from segkit.errors import UsageError
 from segkit.structures import IGNORE_INDEX, ClassMap
 
@@ -48,7 +48,7 @@ def resolve_class_map(
     Args:
         config: `classes`, `map`, `ignore` and `background` are used; they come before the class file.
         class_file: the class file beside the data.
-        mask_facts: the facts of each mask, under the name that findings give it.
+        mask_facts: the facts of each mask by record id; the findings name records, no files.
 
     Raises:
         UsageError: an option names a class that does not exist, or its class file cannot be read.
@@ -72,35 +72,79 @@ def declared_classes(config: DataConfig, class_file: ClassFile | None) -> ClassF
     return class_file if config.classes is None else ClassFile.from_names(config.classes, "--classes")
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What the gray values of masks mean.
+
+    Attributes:
+        classes: those that count.
+        values: stored value -> class id.
+        ignored: stored values that are not counted.
+        notes: what to say about it.
+        findings: what stands against it.
+    """
+
+    classes: ClassFile
+    values: dict[int, int]
+    ignored: set[int]
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
 def _resolve_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> ClassDecision:
     """Masks of ids: single-channel, palette, or gray stored as colour."""
-    files = files_by_gray_value(masks)
-    mapped, notes = _mapped(config, declared, files.keys())
+    read = _read_as_one if "other" in config.map else _read_ids
+    reading = read(config, declared, masks)
+    values, ignored, notes = reading.values, reading.ignored, reading.notes
+    if any(facts.kind == "rgb" for facts in masks.values()):
+        notes = (*notes, "masks are gray stored as colour: the gray values are the ids")
+        values = values | {gray_to_color(value): id_ for value, id_ in values.items()}
+        ignored = ignored | {gray_to_color(value) for value in ignored}
+    return ClassDecision(_class_map(config, reading.classes, values, ignored), notes, reading.findings)
+
+
+def _read_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> _Reading:
+    """Values that are ids of classes, but for those mapped to another."""
+    holders = holders_by_gray_value(masks)
+    mapped, notes = _mapped(config, declared, holders.keys())
     ignored = _ignored(config, declared, mapped)
-    targets = {value: mapped.get(value, value) for value in files if value not in ignored}
+    targets = {value: mapped.get(value, value) for value in holders if value not in ignored}
     undecided = targets.keys() - mapped.keys() - set(declared.ids if declared else (0,))
     if undecided and number_objects(masks):
         classes = _without(declared, ignored) if declared else _background_only()
         findings = [instance_ids(masks)]
     else:
         classes = _without(declared, ignored) if declared else _inferred(config, {*targets.values(), *mapped.values()})
-        findings = unknown_ids(targets, classes, files, len(masks), is_declared=declared is not None)
+        findings = unknown_ids(targets, classes, holders, len(masks), is_declared=declared is not None)
     if declared:
         _require_targets(config, classes)
-    named = config.map if "other" in config.map else mapped
-    values = {id_: id_ for id_ in classes.ids if id_ == 0 or "other" not in config.map}
-    values |= {value: id_ for value, id_ in named.items() if value != "other" and id_ in classes.ids}
-    notes += _ignored_note(declared, ignored & files.keys())
-    if any(facts.kind == "rgb" for facts in masks.values()):
-        notes.append("masks are gray stored as colour: the gray values are the ids")
-        values |= {gray_to_color(value): id_ for value, id_ in values.items()}
-        ignored |= {gray_to_color(value) for value in ignored}
-    return ClassDecision(_class_map(config, classes, values, ignored), tuple(notes), tuple(findings))
+    values = {id_: id_ for id_ in classes.ids} | {value: id_ for value, id_ in mapped.items() if id_ in classes.ids}
+    notes = (*notes, *_ignored_note(declared, ignored & holders.keys()))
+    return _Reading(classes, values, ignored, notes, tuple(findings))
+
+
+def _read_as_one(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> _Reading:
+    """Values that are all of one class, `--map other=ID`, but for 0 and those that `--map` or `--ignore` names.
+
+    The ids of a class file name no values here: each may be the number of an object.
+    """
+    holders, ignored = holders_by_gray_value(masks), set(config.ignore)
+    values = {value: id_ for value, id_ in {0: 0, **_numbered(config)}.items() if value not in ignored}
+    if declared:
+        classes = _without(declared, set(declared.ignored))
+        _require_targets(config, classes)
+    else:
+        classes = _inferred(config, {*values.values(), config.map["other"]})
+    present = {value: id_ for value, id_ in values.items() if value in holders}
+    findings = unknown_ids(present, classes, holders, len(masks), is_declared=True)
+    known = {value: id_ for value, id_ in values.items() if id_ in classes.ids}
+    notes = tuple(_ignored_note(declared, ignored & holders.keys()))
+    return _Reading(classes, known, ignored, notes, tuple(findings))
 
 
 def _resolve_colors(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> ClassDecision:
     """Masks of colours, whose meaning only a class file can tell."""
-    files = files_by_value(masks)
+    holders = holders_by_value(masks)
     if config.map:
         raise UsageError(
             "--map: the masks tell classes apart by colour, not by number; "
@@ -113,7 +157,7 @@ def _resolve_colors(config: DataConfig, declared: ClassFile | None, masks: Mappi
         values = {value: id_ for value, id_ in by_color.items() if id_ in classes.ids and value not in ignored}
         ignored |= {value for value, id_ in by_color.items() if id_ in declared.ignored}
         notes = _ignored_note(declared, set(declared.ignored))
-    findings = unknown_colors(files.keys() - values.keys() - ignored, files, len(masks), declared)
+    findings = unknown_colors(holders.keys() - values.keys() - ignored, holders, len(masks), declared)
     return ClassDecision(_class_map(config, classes, values, ignored), tuple(notes), tuple(findings))
 
 
@@ -142,23 +186,27 @@ def _class_map(config: DataConfig, classes: ClassFile, values: Mapping[int, int]
     return ClassMap(classes.names, classes.colors, classes.ids, indices, _background(config, classes), other)
 
 
-def _mapped(config: DataConfig, declared: ClassFile | None, present: Iterable[int]) -> tuple[dict[int, int], list[str]]:
+def _numbered(config: DataConfig) -> dict[int, int]:
+    """Stored value -> class id, as `--map` gives them one by one."""
+    return {value: id_ for value, id_ in config.map.items() if value != "other"}
+
+
+def _mapped(
+    config: DataConfig, declared: ClassFile | None, present: Iterable[int]
+) -> tuple[dict[int, int], tuple[str, ...]]:
     """Stored value -> class id, where they differ: as asked, else 255 -> 1 in masks of exactly 0 and 255."""
-    mapped = {value: id_ for value, id_ in config.map.items() if value != "other"}
-    free = set(present) - mapped.keys() - set(config.ignore)
-    if "other" in config.map:
-        return mapped | dict.fromkeys(free - {0}, config.map["other"]), []
+    mapped = _numbered(config)
+    free = set(present) - set(config.ignore)
     countable = 0 if declared is None else len(set(declared.ids) - set(declared.ignored))
     is_binary = IGNORED_VALUE in free <= {0, IGNORED_VALUE} and not mapped and countable <= 2
     if is_binary and IGNORED_VALUE not in (declared.ids if declared else ()):
-        return {IGNORED_VALUE: 1}, ["mask values 0 and 255 mean 0 and 1"]
-    return mapped, []
+        return {IGNORED_VALUE: 1}, ("mask values 0 and 255 mean 0 and 1",)
+    return mapped, ()
 
 
 def _ignored(config: DataConfig, declared: ClassFile | None, mapped: Mapping[int, int]) -> set[int]:
     """Stored values that are not counted; what is mapped to a class counts."""
-    is_class = "other" in config.map or (declared is not None and IGNORED_VALUE in declared.ids)
-    default = () if is_class else (IGNORED_VALUE,)
+    default = () if declared is not None and IGNORED_VALUE in declared.ids else (IGNORED_VALUE,)
     return {*config.ignore, *(declared.ignored if declared else ()), *default} - mapped.keys()
 
 

@@ -34,7 +34,7 @@ class DataConfig(Config):
         description="split file (id,split), or shares of train, val, test; None: the data set's own, else 70/15/15",
     )
     group_by: str | None = Field(
-        None, description="regular expression on the id (its first group), or a table column: images that stay together"
+        None, description="a table's column, else a regular expression on the id (its first group): what stays together"
     )
     allow: tuple[str, ...] = Field((), description="codes of check errors that are lowered to warnings")
     seed: int = Field(0, ge=0, description="seed of the split")

@@ -1,10 +1,8 @@
-"""Samples from disk, and the data set that training draws from."""
+"""The data set that training draws from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -15,34 +13,13 @@ from torch.utils.data import Dataset
 from segkit.data.augment import Augmenter
 from segkit.data.crop import Size, choose_window, cut_image, cut_mask, resize_mask, scaled_size
 from segkit.data.facts import ImageFacts
-from segkit.data.image_io import read_image, read_mask
 from segkit.data.loader import Draw
+from segkit.data.samples import load_sample
 from segkit.errors import DataError
 from segkit.pipeline import Pipeline, resize
-from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
+from segkit.structures import ClassMap, Progress, Record, Sample, TaskName
 
 MASK_BYTES = np.dtype(np.int16).itemsize
-
-Progress = Callable[[int, int], None]
-"""Called with the number done and the total."""
-
-
-def load_sample(record: Record, classes: ClassMap) -> Sample:
-    """Read a record's image and, where it has them, its mask and label, as class indices.
-
-    Raises:
-        UnreadableFileError: a file that cannot be read as an image.
-        DataError: a mask value or label that is no class, or a mask of another size than its image.
-    """
-    image = read_image(record.image)
-    mask = None if record.mask is None else _read_classes(record.mask, classes)
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise DataError(
-            f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
-            f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
-        )
-    label = None if record.label is None else _label_index(record, classes)
-    return Sample(record, image, mask, label)
 
 
 def decoded_bytes(images: Iterable[ImageFacts], masks: bool) -> int:
@@ -78,7 +55,7 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         crop: Size,
         seed: int = 0,
         foreground_share: float = 0.5,
-        task: Literal["segment", "classify"] = "segment",
+        task: TaskName = "segment",
     ) -> None:
         if task == "classify" and pipeline.size is None:
             raise ValueError("classification needs a pipeline with a size, every image is resized to it")
@@ -134,25 +111,3 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
 
 def _seed(generator: np.random.Generator) -> int:
     return int(generator.integers(2**63))
-
-
-def _label_index(record: Record, classes: ClassMap) -> int:
-    if record.label not in classes.names:
-        raise DataError(f"{record.id}: label {record.label!r} is no class; classes: {', '.join(classes.names)}")
-    return classes.names.index(record.label)
-
-
-def _read_classes(mask: Path | Mapping[str, Path], classes: ClassMap) -> NDArray[np.int16]:
-    """Class indices (H, W) of one mask file, or of one file per class, where everything but 0 means the class.
-
-    Of several classes that claim a pixel the last in the class map has it; one that none claims is background, or not
-    counted where there is no background.
-    """
-    if isinstance(mask, Path):
-        return classes.values_to_indices(read_mask(mask))
-    claimed = {classes.names.index(name): read_mask(path) != 0 for name, path in mask.items()}
-    unclaimed = IGNORE_INDEX if classes.background is None else classes.background
-    indices = np.full(next(iter(claimed.values())).shape, unclaimed, np.int16)
-    for index in sorted(claimed):
-        indices[claimed[index]] = index
-    return indices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Severity(StrEnum):
@@ -22,10 +23,18 @@ class Finding:
         code: stable name for `--allow` and programs, for example `"size-mismatch"`.
         severity: what the problem means for training.
         message: one sentence: what is wrong and what to do, with the flag that solves it.
-        files: every file concerned, as shown to the user (relative to the data set's folder).
+        files: every file concerned, as shown to the user (relative to the data set's folder); of split files, the ids.
+        records: ids of the records concerned; those a rule leaves out are told by them.
     """
 
     code: str
     severity: Severity
     message: str
     files: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as the user is told it: below the data set's folder (that of its table), with forward slashes."""
+    folder = root if root.is_dir() else root.parent
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()

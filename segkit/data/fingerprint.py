@@ -12,7 +12,7 @@ import numpy as np
 
 from segkit.data.facts import ImageFacts, class_pixels
 from segkit.data.opening import OpenDataset
-from segkit.data.split import PARTS
+from segkit.structures import PARTS
 
 
 def fingerprint(dataset: OpenDataset) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from io import BytesIO
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segkit.data.readers._base import READERS, Raster
-from segkit.errors import OutputError, UnreadableFileError
+from segkit.errors import UnreadableFileError
+from segkit.ops.files import write_atomically
 from segkit.structures import ClassMap
 
 IMAGE_SUFFIXES = frozenset(READERS.names())
@@ -100,13 +100,6 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
 
 
 def _write(path: str | Path, image: Image.Image) -> None:
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     encoded = BytesIO()
     image.save(encoded, format="PNG")
-    try:
-        temporary.write_bytes(encoded.getvalue())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder or make room") from None
+    write_atomically(path, encoded.getvalue())

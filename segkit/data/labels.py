@@ -16,7 +16,7 @@ def resolve_labels(declared: ClassFile | None, labels: Mapping[str, str]) -> Cla
 
     Args:
         declared: the classes named in the options or in a class file; without them the labels found are the classes.
-        labels: the label of each image under the name it has in findings.
+        labels: the label of each image by record id.
     """
     if declared is None:
         return ClassDecision(ClassMap(tuple(sorted(set(labels.values()))), background=None))
@@ -29,4 +29,4 @@ def check_labels(labels: Mapping[str, str], classes: ClassMap, source: str) -> I
     unknown = sorted(set(labels.values()) - set(classes.names))
     if unknown:
         message = f"{source} lacks the labels {', '.join(unknown[:10])}; add them there, or take their images out"
-        yield finding("unknown-label", message, [name for name, label in labels.items() if label in unknown])
+        yield finding("unknown-label", message, records=[id_ for id_, label in labels.items() if label in unknown])

@@ -31,19 +31,19 @@ def are_colors(masks: Mapping[str, MaskFacts], colors: Collection[Color]) -> boo
     return any(value % _GRAY for value in found) or (bool(found) and found <= set(map(pack, colors)))
 
 
-def files_by_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:
-    """Stored value -> the masks that hold it."""
-    files: defaultdict[int, list[str]] = defaultdict(list)
-    for name, facts in masks.items():
+def holders_by_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:
+    """Stored value -> the ids of the records whose masks hold it."""
+    holders: defaultdict[int, list[str]] = defaultdict(list)
+    for id_, facts in masks.items():
         for value in facts.values:
-            files[value].append(name)
-    return dict(files)
+            holders[value].append(id_)
+    return dict(holders)
 
 
-def files_by_gray_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:
-    """Value -> the masks that hold it, gray stored as colour under its gray value."""
-    files: defaultdict[int, list[str]] = defaultdict(list)
-    for name, facts in masks.items():
+def holders_by_gray_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:
+    """Likewise, gray stored as colour under its gray value."""
+    holders: defaultdict[int, list[str]] = defaultdict(list)
+    for id_, facts in masks.items():
         for value in facts.values:
-            files[value // _GRAY if facts.kind == "rgb" else value].append(name)
-    return dict(files)
+            holders[value // _GRAY if facts.kind == "rgb" else value].append(id_)
+    return dict(holders)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from segkit.data.check import check_not_empty, check_set
-from segkit.data.check_files import check_files, check_values, mask_path, shown
+from segkit.data.check_files import check_files, check_values
 from segkit.data.classes import ClassDecision, declared_classes, read_class_file, resolve_class_map
 from segkit.data.config import DataConfig
 from segkit.data.facts import MaskFacts, class_pixels
-from segkit.data.findings import Finding, Severity
+from segkit.data.findings import Finding, Severity, shown
 from segkit.data.formats._base import Listing, list_records
 from segkit.data.labels import check_labels, resolve_labels
 from segkit.data.rules import RULES, apply_allowed
-from segkit.data.scan import Facts, Progress, scan
-from segkit.data.split import PARTS, Split, group_records, split_records
+from segkit.data.scan import Facts, scan
+from segkit.data.split import Split, group_records, split_records
 from segkit.errors import DataError, UsageError, nearest
-from segkit.structures import ClassMap, Record
+from segkit.ops.words import counted
+from segkit.structures import PARTS, ClassMap, Progress, Record, TaskName
 
 SHOWN_FILES = 5
 
@@ -49,7 +50,7 @@ class OpenDataset:
     facts: Facts
     classes: ClassMap
     findings: tuple[Finding, ...]
-    task: Literal["segment", "classify"]
+    task: TaskName
     records: tuple[Record, ...]
     split_origin: str
     notes: tuple[str, ...] = ()
@@ -77,15 +78,17 @@ class OpenDataset:
     def require_usable(self) -> None:
         """Raise `DataError` that lists every error, when there is one."""
         if self.errors:
-            number = f"{len(self.errors)} error{'' if len(self.errors) == 1 else 's'}"
-            raise DataError("\n  ".join((f"{self.root} has {number}:", *map(describe_finding, self.errors))))
+            title = f"{self.root} has {counted(len(self.errors), 'error')}:"
+            raise DataError("\n  ".join((title, *map(describe_finding, self.errors))))
 
     def describe(self) -> list[str]:
         """How the data was read, line by line, for people."""
         counts = Counter(record.split for record in self.records)
-        images = "/".join(str(counts[part]) for part in PARTS) if counts.keys() - {None} else str(len(self.records))
+        parts = "/".join(str(counts[part]) for part in PARTS)
+        images = f"{parts} images" if counts.keys() - {None} else counted(len(self.records), "image")
+        classes = "1 class" if self.classes.num_classes == 1 else f"{self.classes.num_classes} classes"
         lines = [
-            f"read as: {self.listing.layout}; {images} images, {self.classes.num_classes} classes",
+            f"read as: {self.listing.layout}; {images}, {classes}",
             f"split: {self.split_origin}",
             f"classes: {_class_names(self.classes)}",
         ]
@@ -126,11 +129,10 @@ def open_dataset(
     listing = list_records(root, config.format)
     grouped = group_records(listing.records, config.group_by)
     facts = scan(grouped, progress, config.channels)
-    decision = (
-        _decide_classes(listing, config, facts, root) if classes is None else _given(listing, classes, facts, root)
-    )
-    findings = [*listing.findings, *decision.findings, *check_files(grouped, facts, root)]
-    records = _usable(grouped, findings, root)
+    decision = _decide_classes(listing, config, facts) if classes is None else _given(listing, classes, facts)
+    about_classes = _with_files(decision.findings, grouped, root)
+    findings = [*listing.findings, *about_classes, *check_files(grouped, facts, root)]
+    records = _usable(grouped, findings)
     if classes is None:
         presence = _presence(records, facts, decision.class_map)
         split = split_records(records, presence, config, unused=[record.id for record in grouped])
@@ -163,42 +165,40 @@ def describe_finding(found: Finding) -> str:
     return f"{found.severity} {found.code}: {found.message}" + (f": {files}" if files else "")
 
 
-def _decide_classes(listing: Listing, config: DataConfig, facts: Facts, root: Path) -> ClassDecision:
+def _decide_classes(listing: Listing, config: DataConfig, facts: Facts) -> ClassDecision:
     """The classes as the options, the class file and the files themselves say."""
     class_file = read_class_file(listing.class_file) if listing.class_file is not None else None
     if listing.task == "classify":
-        return resolve_labels(declared_classes(config, class_file), _labels(listing, root))
-    return resolve_class_map(config, class_file, _masks(listing, facts, root))
+        return resolve_labels(declared_classes(config, class_file), _labels(listing))
+    return resolve_class_map(config, class_file, _masks(listing, facts))
 
 
-def _given(listing: Listing, classes: ClassMap, facts: Facts, root: Path) -> ClassDecision:
+def _given(listing: Listing, classes: ClassMap, facts: Facts) -> ClassDecision:
     """The classes of a model, and what does not fit them."""
     if listing.task == "classify":
-        return ClassDecision(classes, findings=tuple(check_labels(_labels(listing, root), classes, "the model")))
-    return ClassDecision(classes, findings=tuple(check_values(_masks(listing, facts, root), classes)))
+        return ClassDecision(classes, findings=tuple(check_labels(_labels(listing), classes, "the model")))
+    return ClassDecision(classes, findings=tuple(check_values(_masks(listing, facts), classes)))
 
 
-def _labels(listing: Listing, root: Path) -> dict[str, str]:
-    return {shown(record.image, root): record.label for record in listing.records if record.label is not None}
+def _labels(listing: Listing) -> dict[str, str]:
+    return {record.id: record.label for record in listing.records if record.label is not None}
 
 
-def _masks(listing: Listing, facts: Facts, root: Path) -> dict[str, MaskFacts]:
-    return {shown(mask_path(record), root): facts.masks[record.id] for record in listing.records}
+def _masks(listing: Listing, facts: Facts) -> dict[str, MaskFacts]:
+    """In the order of the records, whatever the scan read first."""
+    return {record.id: facts.masks[record.id] for record in listing.records}
 
 
-def _usable(records: Sequence[Record], findings: Sequence[Finding], root: Path) -> list[Record]:
-    """The records without the files that no training can use."""
-    unusable = {file for found in findings if RULES[found.code].leaves_out for file in found.files}
-    return [record for record in records if unusable.isdisjoint(_files(record, root))]
+def _with_files(findings: Iterable[Finding], records: Sequence[Record], root: Path) -> list[Finding]:
+    """Findings about classes, which know records only, with the files that hold the classes: masks, else images."""
+    files = {record.id: shown((*record.mask_files, record.image)[0], root) for record in records}
+    return [replace(found, files=tuple(files[id_] for id_ in found.records)) for found in findings]
 
 
-def _files(record: Record, root: Path) -> list[str]:
-    """The record's files as findings show them."""
-    return (
-        [shown(record.image, root)]
-        if record.mask is None
-        else [shown(record.image, root), shown(mask_path(record), root)]
-    )
+def _usable(records: Sequence[Record], findings: Sequence[Finding]) -> list[Record]:
+    """The records without those that no training can use."""
+    unusable = {id_ for found in findings if RULES[found.code].leaves_out for id_ in found.records}
+    return [record for record in records if record.id not in unusable]
 
 
 def _presence(records: Sequence[Record], facts: Facts, classes: ClassMap) -> dict[str, frozenset[int]]:

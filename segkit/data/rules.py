@@ -73,9 +73,9 @@ RULES: dict[str, Rule] = {
 }
 
 
-def finding(code: str, message: str, files: Iterable[str] = ()) -> Finding:
-    """A finding with the severity its code has."""
-    return Finding(code, RULES[code].severity, message, tuple(files))
+def finding(code: str, message: str, files: Iterable[str] = (), records: Iterable[str] = ()) -> Finding:
+    """A finding with the severity its code has; the arguments are its attributes."""
+    return Finding(code, RULES[code].severity, message, tuple(files), tuple(records))
 
 
 def apply_allowed(findings: Sequence[Finding], allowed: Sequence[str]) -> tuple[Finding, ...]:

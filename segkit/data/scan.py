@@ -18,13 +18,11 @@ from segkit.data.image_io import read_raster
 from segkit.data.scan_cache import ScanCache
 from segkit.errors import UnreadableFileError
 from segkit.pipeline import convert_channels
-from segkit.structures import Record
+from segkit.structures import Progress, Record
 
-__all__ = ["Facts", "ImageFacts", "MaskFacts", "Progress", "scan"]
+__all__ = ["Facts", "ImageFacts", "MaskFacts", "scan"]
 
 Convert = Literal["gray", "rgb"] | None
-Progress = Callable[[int, int], None]
-"""Called with the number of files done and their total."""
 
 
 @dataclass(frozen=True)

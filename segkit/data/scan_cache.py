@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from segkit._version import __version__
+from segkit.errors import OutputError
+from segkit.ops.files import make_folder, write_atomically
 
 Stamp = list[list[int]]
 """Size in bytes and modification time in nanoseconds of each file that was read."""
@@ -59,17 +60,10 @@ class ScanCache:
             return None
         body = json.dumps(self._new, separators=(",", ":"))
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.stem}-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(f"{_digest(body)}\n{body}")
-                Path(temporary).replace(self._file)
-            except BaseException:
-                Path(temporary).unlink()
-                raise
-        except OSError as error:
-            return f"the scan could not be kept for next time in {self._file.parent}: {error.strerror}"
+            make_folder(self._file.parent)
+            write_atomically(self._file, f"{_digest(body)}\n{body}".encode())
+        except OutputError as error:
+            return f"the scan could not be kept for next time: {error} with $SEGKIT_CACHE"
         return None
 
     def _load(self) -> dict[str, list[Any]]:

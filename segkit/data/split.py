@@ -6,22 +6,21 @@ machine or the time. Images of one group stay together, and every part gets its 
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.data.config import DataConfig
 from segkit.data.findings import Finding
-from segkit.data.formats._csv import read_columns, read_rows, require_columns
 from segkit.data.rules import finding
+from segkit.data.split_files import assign_parts, read_split_file, unknown_names
 from segkit.data.stratify import stratify
 from segkit.errors import UsageError, nearest
-from segkit.structures import Record
+from segkit.ops.words import counted
+from segkit.structures import PARTS, Record
 
-PARTS = ("train", "val", "test")
 DEFAULT_SHARES = (0.70, 0.15, 0.15)
 
 Shares = tuple[float, float, float]
@@ -40,10 +39,6 @@ class Split:
     records: tuple[Record, ...]
     origin: str
     findings: tuple[Finding, ...] = ()
-
-    def to_dict(self) -> dict[str, list[str]]:
-        """Ids per part, JSON-ready; `--split` accepts a file of it."""
-        return {part: [record.id for record in self.records if record.split == part] for part in PARTS}
 
 
 def split_records(
@@ -74,63 +69,59 @@ def split_records(
 
 
 def group_records(records: Sequence[Record], group_by: str | None) -> tuple[Record, ...]:
-    """Fill the `group` of every record: the regular expression's first group searched in the id, or the table's column.
+    """Fill the `group` of every record from a column of the table, else by a regular expression on the id.
+
+    Args:
+        records: as listed.
+        group_by: the column's name; where there is no such column, an expression whose first group is searched in the
+            ids. None leaves the groups as they are.
 
     Raises:
-        UsageError: no valid expression with a group, no such column, or ids in which it finds nothing.
+        UsageError: neither a column nor an expression with a group, or records without a group.
     """
     if group_by is None:
         return tuple(records)
-    if group_by == "group":
-        if not all(record.group for record in records):
-            raise UsageError(
-                "--group-by group: the data is no table with a filled column 'group'; give a regular expression on ids"
-            )
-        return tuple(records)
+    columns = tuple(dict.fromkeys(column for record in records for column in record.columns))
+    column = group_by.strip().lower()
+    groups = _cells(records, column) if column in columns else _matches(records, group_by, columns)
+    return tuple(replace(record, group=group) for record, group in zip(records, groups, strict=True))
+
+
+def _cells(records: Sequence[Record], column: str) -> list[str]:
+    empty = [record.id for record in records if not record.columns.get(column)]
+    if empty:
+        raise UsageError(
+            f"--group-by {column}: the column is empty for {len(empty)} of {counted(len(records), 'image')}, "
+            f"for example {empty[0]!r}; fill it for every image"
+        )
+    return [record.columns[column] for record in records]
+
+
+def _matches(records: Sequence[Record], group_by: str, columns: Sequence[str]) -> list[str]:
+    expression = _expression(group_by, columns)
+    found = [match[1] if (match := expression.search(record.id)) else None for record in records]
+    without = [record.id for record, group in zip(records, found, strict=True) if not group]
+    if without:
+        raise UsageError(
+            f"--group-by {group_by!r} finds nothing in {len(without)} of {counted(len(found), 'id')}, "
+            f"for example {without[0]!r}"
+        )
+    return [group for group in found if group]
+
+
+def _expression(group_by: str, columns: Sequence[str]) -> re.Pattern[str]:
+    no_column = f"no column of the table ({', '.join(columns)})" if columns else "no column (the data is no table)"
+    hint = nearest(group_by, columns)
     try:
         expression = re.compile(group_by)
     except re.error as error:
-        raise UsageError(f"--group-by {group_by!r} is no regular expression: {error}") from None
+        raise UsageError(f"--group-by {group_by!r} is {no_column} and no regular expression: {error}.{hint}") from None
     if expression.groups == 0:
         raise UsageError(
-            f"--group-by {group_by!r} has no part in parentheses; put them around what images of one group share, "
-            "for example '^([^_]+)_', or give the table's column 'group'"
+            f"--group-by {group_by!r} is {no_column} and no regular expression with a part in parentheses; "
+            f"put them around what images of one group share, for example '^([^_]+)_'.{hint}"
         )
-    found = {record.id: expression.search(record.id) for record in records}
-    without = [id_ for id_, match in found.items() if match is None or not match[1]]
-    if without:
-        raise UsageError(
-            f"--group-by {group_by!r} finds nothing in {len(without)} of {len(found)} ids, for example {without[0]!r}"
-        )
-    return tuple(replace(record, group=match[1]) for record in records if (match := found[record.id]))
-
-
-def read_split_file(path: Path) -> dict[str, str]:
-    """Id to part, from a table with the columns `id,split` or a JSON file of `Split.to_dict`; raises `UsageError`."""
-    pairs = _json_pairs(path) if path.suffix.lower() == ".json" else _table_pairs(path)
-    wrong = {part for _, part in pairs} - set(PARTS)
-    if wrong:
-        raise UsageError(f"{path}: unknown part {sorted(wrong)[0]!r}; allowed: {', '.join(PARTS)}")
-    repeated = [id_ for id_, count in Counter(id_ for id_, _ in pairs).items() if count > 1]
-    if repeated:
-        raise UsageError(f"{path}: {len(repeated)} ids are listed twice, for example {repeated[0]!r}")
-    return dict(pairs)
-
-
-def _json_pairs(path: Path) -> list[tuple[str, str]]:
-    try:
-        return [
-            (str(id_), str(part)) for part, ids in json.loads(path.read_text(encoding="utf-8")).items() for id_ in ids
-        ]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        reason = getattr(error, "strerror", None) or "it needs a list of ids for each of train, val and test"
-        raise UsageError(f"cannot read the split file {path}: {reason}") from None
-
-
-def _table_pairs(path: Path) -> list[tuple[str, str]]:
-    rows = read_rows(path)
-    require_columns(path, read_columns(path), ("id", "split"))
-    return [(row["id"], row["split"].lower()) for row in rows]
+    return expression
 
 
 def _checked(shares: Shares) -> dict[str, float]:
@@ -144,22 +135,12 @@ def _checked(shares: Shares) -> dict[str, float]:
 
 def _named(records: Sequence[Record], parts: Mapping[str, str], source: Path, unused: Collection[str]) -> Split:
     """The parts a file names, by id or file name."""
-    ids = {*(record.id for record in records), *unused}
-    parts = {name if name in ids else _without_suffix(name): part for name, part in parts.items()}
-    unknown = sorted(parts.keys() - ids)
+    assigned, unknown = assign_parts(records, parts, unused)
     if len(unknown) == len(parts):
-        example = f": it lists {unknown[0]!r}, the data has {min(ids)!r}" if unknown and ids else ""
+        example = f": it lists {unknown[0]!r}, the data has {records[0].id!r}" if unknown and records else ""
         raise UsageError(f"{source} names no image of the data{example}; ids are image names without suffix")
-    assigned = tuple(replace(record, split=parts.get(record.id)) for record in records)
-    findings = list(_unassigned(assigned))
-    if unknown:
-        message = f"{source.name} names {len(unknown)} ids that no image has, for example {unknown[0]!r}."
-        findings.append(finding("unknown-split-id", message + nearest(unknown[0], ids), unknown))
-    return Split(assigned, f"from {source.name}", tuple(findings))
-
-
-def _without_suffix(name: str) -> str:
-    return re.sub(r"\.[^./]*$", "", name)
+    findings = (*_unassigned(assigned), *unknown_names(source.name, unknown, records))
+    return Split(assigned, f"from {source.name}", findings)
 
 
 def _completed(records: Sequence[Record], presence: Mapping[str, frozenset[int]], seed: int) -> Split:
@@ -207,15 +188,15 @@ def _cut(
 
 
 def _too_few(units: int, records: Sequence[Record], shares: Mapping[str, float]) -> Finding:
-    kind = "groups" if any(record.group for record in records) else "images"
+    kind = "group" if any(record.group for record in records) else "image"
     return finding(
         "too-few-images",
-        f"{units} {kind} cannot be cut into {', '.join(shares)}; "
+        f"{counted(units, kind)} cannot be cut into {', '.join(shares)}; "
         f"give at least {len(shares)}, or name the parts in a file: --split FILE",
     )
 
 
 def _unassigned(records: Sequence[Record]) -> tuple[Finding, ...]:
-    left_out = tuple(record.id for record in records if record.split is None)
-    message = f"{len(left_out)} images are in none of {', '.join(PARTS)} and are left out; add them to the split file"
-    return (finding("unassigned-image", message, left_out),) if left_out else ()
+    ids = tuple(record.id for record in records if record.split is None)
+    message = f"{counted(len(ids), 'image')} in none of {', '.join(PARTS)}, so left out; add the ids to the split file"
+    return (finding("unassigned-image", message, ids, ids),) if ids else ()

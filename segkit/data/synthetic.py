@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -15,14 +15,13 @@ from segkit.data.cells import Scene, draw_scene
 from segkit.data.image_io import write_image, write_mask
 from segkit.errors import UsageError
 from segkit.ops.files import make_folder, write_atomically
-from segkit.structures import ClassMap
+from segkit.ops.words import counted
+from segkit.structures import ClassMap, Progress
 
 CLASSES = ClassMap(
     names=("background", "round_cell", "spindle_cell"), colors=((0, 0, 0), (64, 160, 224), (240, 150, 48))
 )
 LEAST_COUNT = 3
-
-Progress = Callable[[int, int], None]
 
 _README = """Imaginary cells
 ===============
@@ -58,7 +57,8 @@ def write_sample(
     """
     if count < LEAST_COUNT:
         raise UsageError(
-            f"{count} images cannot be split; ask for {LEAST_COUNT} or more, one each to train, validate and test"
+            f"{counted(count, 'image')} cannot be split; ask for {LEAST_COUNT} or more, "
+            "one each to train, validate and test"
         )
     out = Path(out)
     readme = _README.format(count=count, size=size, seed=seed)

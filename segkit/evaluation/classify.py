@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.errors import DataError
 from segkit.evaluation.estimates import Estimate, estimates, number, sum_by_unit, unit_name
-from segkit.metrics import MINIMUM_UNITS, ClassificationScores, top_k_correct
+from segkit.metrics import MINIMUM_UNITS, confusion_matrix, top_k_correct
 from segkit.metrics.region import FloatArray, accuracy, class_dice, mean_of_counted
-from segkit.structures import ClassificationResult, ClassMap, Record
+from segkit.structures import ClassificationResult, ClassMap, Record, Sample
+from segkit.visualization import thumbnail
 
 
 class ClassificationTally:
     """Collects the class probabilities of every image."""
+
+    task: Literal["classify"] = "classify"
 
     def __init__(self, classes: ClassMap) -> None:
         self.classes = classes
@@ -22,17 +26,23 @@ class ClassificationTally:
         self._labels: list[int] = []
         self._probabilities: list[NDArray[np.float32]] = []
 
-    def add(self, record: Record, label: int, result: ClassificationResult) -> float:
-        """Count one image; returns the probability given to its true class."""
-        self._records.append(record)
-        self._labels.append(label)
-        self._probabilities.append(result.probabilities)
-        return float(result.probabilities[label])
+    def add(self, sample: Sample, prediction: ClassificationResult) -> float:
+        """Count one image; returns the probability given to its true class. Raises `DataError` without a label."""
+        if sample.label is None:
+            raise DataError(f"{sample.record.id} has no label; evaluating a classifier needs one per image")
+        self._records.append(sample.record)
+        self._labels.append(sample.label)
+        self._probabilities.append(prediction.probabilities)
+        return float(prediction.probabilities[sample.label])
+
+    def picture(self, sample: Sample, prediction: ClassificationResult) -> tuple[NDArray[np.uint8], str]:
+        """The image in small, with its class and the predicted one."""
+        return thumbnail(sample.image), f"{sample.record.label}, predicted {prediction.label}"
 
     @property
     def confusion(self) -> NDArray[np.int64]:
         """(K, K) images, one row per reference class."""
-        return self._summary.confusion
+        return confusion_matrix(np.array(self._labels), self._predicted, self.classes.num_classes)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per image: id, unit, class, predicted class with its probability, whether it is right."""
@@ -75,15 +85,14 @@ class ClassificationTally:
         }
 
     @property
-    def _summary(self) -> ClassificationScores:
-        return ClassificationScores.from_probabilities(np.stack(self._probabilities), np.array(self._labels))
+    def _predicted(self) -> NDArray[np.intp]:
+        predicted: NDArray[np.intp] = np.stack(self._probabilities).argmax(axis=1)
+        return predicted
 
     def _sums(self) -> NDArray[np.int64]:
         """(N, 3, K) hits, images of the class and images predicted as it, as `region_sums` counts pixels."""
-        labels = np.array(self._labels)
-        predicted = np.stack(self._probabilities).argmax(axis=1)
         classes = np.arange(self.classes.num_classes)
-        of_class, as_class = labels[:, None] == classes, predicted[:, None] == classes
+        of_class, as_class = np.array(self._labels)[:, None] == classes, self._predicted[:, None] == classes
         return np.stack([of_class & as_class, of_class, as_class], axis=1).astype(np.int64)
 
     def _estimates(self, unit_sums: NDArray[np.int64], quick: bool) -> list[Estimate]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segkit.errors import UsageError
 from segkit.evaluation.examples import Example
 from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import ClassMap
+
+METRICS = "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Evaluation:
         task: what was predicted.
         classes: the classes scored.
         scores: JSON-ready: `score` with its `metric`, `interval`, `unit`, `units` and `images`, the rule for empty
-            masks, the scores at `dataset` and `image` level, and one entry per class in `classes`.
+            masks, the scores at `dataset` and `image` level, one entry per class in `classes`, the `examples`, and in
+            `evaluated`, where a model file was scored on a data set, which model, data and settings they were.
         per_image: one row per image, in the order of the records.
         confusion: (K, K) pixels (segmentation) or images (classification), one row per reference class.
         examples: pictures of the worst, median and best images; none in a quick evaluation.
@@ -46,10 +50,14 @@ class Evaluation:
         value = self.scores["score"]
         return float("nan") if value is None else float(value)
 
+    def with_scores(self, further: Mapping[str, Any]) -> Evaluation:
+        """The same evaluation with further JSON-ready entries in its `scores`."""
+        return replace(self, scores={**self.scores, **further})
+
     def write(self, folder: str | Path) -> Path:
         """Write `metrics.json`, `per_image.csv`, `confusion_matrix.csv` and `overlays/`; raises `OutputError`."""
         folder = make_folder(folder)
-        write_atomically(folder / "metrics.json", _json(self.scores))
+        write_atomically(folder / METRICS, _json(self.scores))
         rows = [list(self.per_image[0]), *(row.values() for row in self.per_image)]
         write_atomically(folder / "per_image.csv", _csv(rows))
         write_atomically(folder / "confusion_matrix.csv", self._confusion_csv())
@@ -63,6 +71,22 @@ class Evaluation:
         header = ["reference \\ prediction", *self.classes.names]
         rows = [[name, *counts] for name, counts in zip(self.classes.names, self.confusion.tolist(), strict=True)]
         return _csv([header, *rows])
+
+
+def refuse_foreign_folder(folder: str | Path) -> None:
+    """Raise `UsageError` where an evaluation written to `folder` could replace what no evaluation wrote."""
+    folder = Path(folder)
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not (free or _holds_evaluation(folder)):
+        raise UsageError(f"{folder} exists and is no earlier evaluation; name another folder with -o")
+
+
+def _holds_evaluation(folder: Path) -> bool:
+    try:
+        scores = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(scores, dict) and "metric" in scores
 
 
 def _json(content: Any) -> bytes:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.errors import DataError
 from segkit.evaluation.estimates import Estimate, estimates, number, sum_by_unit, unit_name
+from segkit.evaluation.examples import draw
 from segkit.metrics import MINIMUM_UNITS, confusion_matrix
 from segkit.metrics.region import FloatArray, accuracy, class_dice, class_iou, mean_of_counted, region_sums
-from segkit.structures import ClassMap, Record
+from segkit.structures import ClassMap, Record, Sample
 
 EMPTY_MASKS = (
     "dataset level: classes that neither reference nor prediction holds are in no mean; "
@@ -21,19 +23,29 @@ EMPTY_MASKS = (
 class SegmentationTally:
     """Adds up images one at a time; holds three numbers per image and class, and one confusion matrix."""
 
+    task: Literal["segment"] = "segment"
+
     def __init__(self, classes: ClassMap) -> None:
         self.classes = classes
         self.confusion = np.zeros((classes.num_classes, classes.num_classes), np.int64)
         self._records: list[Record] = []
         self._sums: list[NDArray[np.int64]] = []
 
-    def add(self, record: Record, reference: NDArray[np.int16], prediction: NDArray[np.int16]) -> float:
-        """Count one image, both masks (H, W) class indices; returns its mean foreground Dice."""
-        confusion = confusion_matrix(reference, prediction, self.classes.num_classes)
+    def add(self, sample: Sample, prediction: NDArray[np.int16]) -> float:
+        """Count one image, its prediction (H, W) class indices; returns its mean foreground Dice.
+
+        Raises `DataError` when the sample has no mask, or one of another size.
+        """
+        confusion = confusion_matrix(_reference(sample, prediction), prediction, self.classes.num_classes)
         self.confusion += confusion
-        self._records.append(record)
+        self._records.append(sample.record)
         self._sums.append(region_sums(confusion))
         return float(mean_of_counted(class_dice(self._sums[-1])[list(self.classes.foreground)]))
+
+    def picture(self, sample: Sample, prediction: NDArray[np.int16]) -> tuple[NDArray[np.uint8], str]:
+        """Image, reference, prediction and errors beside each other, without a caption: the title names the image."""
+        reference = _reference(sample, prediction)
+        return draw(sample.image, reference, prediction, self.classes, sample.record.id), ""
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per image: id, unit, counted pixels, mean foreground Dice, Dice per class; None where not counted."""
@@ -126,6 +138,18 @@ class SegmentationTally:
             "reference_pixels": int(reference.sum()),
             "predicted_pixels": int(predicted.sum()),
         }
+
+
+def _reference(sample: Sample, prediction: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The sample's mask, which the prediction can be compared with."""
+    if sample.mask is None:
+        raise DataError(f"{sample.record.id} has no mask; evaluation needs one per image")
+    if prediction.shape != sample.mask.shape:
+        raise DataError(
+            f"{sample.record.id}: the predicted mask is {prediction.shape[1]} x {prediction.shape[0]} pixels, the "
+            f"reference {sample.mask.shape[1]} x {sample.mask.shape[0]}; predict the image at its own size"
+        )
+    return sample.mask
 
 
 def _score(estimate: Estimate) -> dict[str, Any]:

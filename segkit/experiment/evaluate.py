@@ -14,14 +14,14 @@ from segkit.errors import DataError, UsageError
 from segkit.evaluation.evaluate import evaluate as evaluate_records
 from segkit.evaluation.result import Evaluation, refuse_foreign_folder
 from segkit.experiment.console import Teller
+from segkit.experiment.flags import flags_of
 from segkit.experiment.opening import open_aloud
-from segkit.experiment.scores import count_images, describe_scores
+from segkit.experiment.scores import describe_scores
 from segkit.inference.engines.torch import Precision
 from segkit.inference.loading import find_model_file, load
 from segkit.inference.predictor import Predictor
-from segkit.structures import IGNORE_INDEX, ClassMap, Record
-
-PARTS = ("train", "val", "test")
+from segkit.ops.words import counted
+from segkit.structures import IGNORE_INDEX, PARTS, ClassMap, Record
 
 
 def evaluate(
@@ -61,8 +61,8 @@ def evaluate(
         group_by: a table column or regular expression: images that stay together are one unit.
 
     Returns:
-        The evaluation; its `scores["evaluated"]` says of what: `model`, `data`, `part`, `precision`, `device` and the
-        codes that were `allowed`.
+        The evaluation; its `scores["evaluated"]` says of what: `model` and `data` as paths, `part`, `engine` (with
+        device and precision) and the codes that were `allowed`.
 
     Raises:
         UsageError: a wrong argument, a part without images, or an `output` that holds other files.
@@ -72,17 +72,15 @@ def evaluate(
         refuse_foreign_folder(output)  # before the data is read, which may take minutes
     teller = Teller(quiet)
     predictor = load(model, device=device, precision=precision)
-    settings = DataConfig.parse(
-        {
-            "format": format,
-            "map": map or {},
-            "ignore": tuple(ignore),
-            "allow": tuple(allow),
-            "group_by": group_by,
-            "channels": predictor.pipeline.convert,
-        },
-        source="options",
-    )
+    given = {
+        "format": format,
+        "map": map or {},
+        "ignore": tuple(ignore),
+        "allow": tuple(allow),
+        "group_by": group_by,
+        "channels": predictor.pipeline.convert,
+    }
+    settings = DataConfig.parse(given, "options", flags_of(given))
     classes = _with_values(predictor.classes, map or {}, ignore)
     dataset = open_aloud(data, settings, teller, classes)
     if dataset.task != predictor.task:
@@ -91,17 +89,16 @@ def evaluate(
         )
     dataset.require_usable()
     chosen = choose_records(predictor, dataset, split)
-    images = count_images(len(chosen.records))
+    images = counted(len(chosen.records), "image")
     teller.tell(*predictor.notes, *chosen.notes, f"evaluating {images} ({chosen.part}) of {dataset.root}")
     evaluated = {
         "model": str(find_model_file(model).resolve()),
         "data": str(dataset.root.resolve()),
         "part": chosen.part,
-        "precision": predictor.engine.precision,
-        "device": predictor.engine.device,
+        "engine": predictor.engine.description,
         "allowed": list(allow),
     }
-    evaluation = score(predictor, chosen.records, classes, teller).with_scores(evaluated=evaluated)
+    evaluation = score(predictor, chosen.records, classes, teller).with_scores({"evaluated": evaluated})
     if output is not None:
         evaluation.write(output)
     teller.tell(*describe_scores(evaluation))
@@ -149,8 +146,8 @@ def choose_records(predictor: Predictor, dataset: OpenDataset, split: str | None
         origin, records = f"the model's own {part} part", tuple(own[part])
         if unknown:
             notes = (
-                f"left out: {count_images(len(unknown))} of {len(dataset.records)}, in no part of the model's own data, "
-                "while others are; '--split all' scores every image",
+                f"{counted(len(unknown), 'image')} left out: in no part of the model's own data, where others are; "
+                "'--split all' scores every image",
             )
     else:
         has_parts = any(record.split for record in dataset.listing.records)

@@ -3,6 +3,8 @@
 | choice | default |
 | --- | --- |
 | network | `plain` with the `unet` decoder, `plain` alone for classification: trains from scratch in minutes |
+| resolution of the maps | half the image's on a CPU where crops are at least 128, else the image's |
+| augmentation | `light` for budgets up to 15 minutes, else `standard` |
 | crop | 256, or the multiple of 32 that holds an image where the images are smaller |
 | size (classification) | 128, or the longest side where all images are smaller |
 | batch | segmentation 4 on a CPU, 16 on a GPU; classification 32 and 128 |
@@ -40,6 +42,12 @@ from segkit.training.config import TrainingConfig
 from segkit.training.precision import choose_precision
 
 CROP = 256
+COARSE_CROP = 128
+"""Crops from this size on are decoded at half resolution on a CPU; smaller images may hang on single pixels."""
+
+SHORT_BUDGET = 15 * 60.0
+DEFAULT_BUDGET = {False: 600.0, True: 1800.0}
+"""Seconds, without and with a GPU."""
 CLASSIFY_SIDE = 128
 RARE = 0.05
 
@@ -97,9 +105,11 @@ def make_plan(
     _refuse_without_effect(config, dataset)
     counts = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
     intensities = fingerprint["intensities"]
-    model, why_model = _plan_model(config.model, dataset, channels=len(intensities["mean"]))
+    augment = config.sampling.augment or _default_augmentation(config.training, device)
     plan_sampling = _plan_whole_images if task == "classify" else _plan_crops
-    sampling, why_sampling = plan_sampling(config.sampling, dataset, counts)
+    sampling, why_sampling = plan_sampling(config.sampling, augment, dataset, counts)
+    coarse = task == "segment" and device.type == "cpu" and sampling.crop >= COARSE_CROP
+    model, why_model = _plan_model(config.model, dataset, channels=len(intensities["mean"]), coarse=coarse)
     training, why_training = _plan_training(config.training, model, counts, device)
     pipeline = Pipeline(
         channels=model.in_channels,
@@ -144,7 +154,10 @@ def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> No
         raise UsageError(f"label_smoothing {config.training.label_smoothing}: it is for classification only")
 
 
-def _plan_model(given: ModelSettings, dataset: OpenDataset, channels: int) -> tuple[ModelConfig, list[Reason]]:
+def _plan_model(
+    given: ModelSettings, dataset: OpenDataset, channels: int, coarse: bool
+) -> tuple[ModelConfig, list[Reason]]:
+    """The network; the default one computes at half the image's resolution where `coarse`."""
     backbone = given.backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
     decoder = (given.decoder or "unet") if dataset.task == "segment" else None
     why = "trains from scratch in minutes, also on a CPU"
@@ -152,30 +165,44 @@ def _plan_model(given: ModelSettings, dataset: OpenDataset, channels: int) -> tu
         why = "as asked"
     elif given.weights == "imagenet":
         why = "has published ImageNet weights"
+    reasons = [(f"network {'-'.join(filter(None, (decoder, backbone)))}", why)]
+    backbone_options, decoder_options = given.backbone_options, given.decoder_options
+    if coarse and (backbone, decoder) == ("plain", "unet"):
+        backbone_options = {"width": 32, "stem_stride": 2, **backbone_options}
+        decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
+        if backbone_options["stem_stride"] == 2:
+            reasons.append(("maps at half the image's size", "several times the steps in the same time"))
     config = ModelConfig(
         task=dataset.task,
         backbone=backbone,
         decoder=decoder,
         num_classes=dataset.classes.num_classes,
         in_channels=channels,
-        backbone_options=given.backbone_options,
-        decoder_options=given.decoder_options,
+        backbone_options=backbone_options,
+        decoder_options=decoder_options,
     )
-    return config, [(f"network {'-'.join(filter(None, (decoder, backbone)))}", why)]
+    return config, reasons
+
+
+def _default_augmentation(training: TrainingConfig, device: torch.device) -> PresetName:
+    short = (
+        training.epochs is None and (training.budget_seconds or DEFAULT_BUDGET[device.type == "cuda"]) <= SHORT_BUDGET
+    )
+    return "light" if short else "standard"
 
 
 def _plan_whole_images(
-    given: SamplingSettings, dataset: OpenDataset, _: Mapping[str, int]
+    given: SamplingSettings, augment: PresetName, dataset: OpenDataset, _: Mapping[str, int]
 ) -> tuple[Sampling, list[Reason]]:
     longest = max(max(size) for size in _training_sizes(dataset))
     side = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
-    sampling = Sampling(side, given.draws_per_image or 1, 0.0, given.augment, bool(given.orientation_free))
+    sampling = Sampling(side, given.draws_per_image or 1, 0.0, augment, bool(given.orientation_free))
     why = "as asked" if given.crop else f"the longest side is {longest} pixels"
-    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {given.augment}", "for whole images")]
+    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {augment}", "for whole images")]
 
 
 def _plan_crops(
-    given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]
+    given: SamplingSettings, augment: PresetName, dataset: OpenDataset, pixels: Mapping[str, int]
 ) -> tuple[Sampling, list[Reason]]:
     height, width = (median(side) for side in zip(*_training_sizes(dataset), strict=True))
     crop = given.crop or min(CROP, 32 * ceil(max(height, width) / 32))
@@ -183,10 +210,10 @@ def _plan_crops(
     share, why_share = _foreground_share(given, dataset, pixels)
     free, why_free = _orientation(given, dataset)
     turned = ", turned and flipped freely" if free else ""
-    return Sampling(crop, draws, share, given.augment, free), [
+    return Sampling(crop, draws, share, augment, free), [
         (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)"),
         (f"{share:.0%} of the crops around a class drawn at random", why_share),
-        (f"augmentation {given.augment}{turned}", why_free),
+        (f"augmentation {augment}{turned}", why_free),
     ]
 
 
@@ -229,7 +256,7 @@ def _plan_training(
     if model.task == "classify":
         planned["loss"] = "ce"
     if given.epochs is None and given.budget_seconds is None:
-        planned["budget_seconds"] = 1800.0 if gpu else 600.0
+        planned["budget_seconds"] = DEFAULT_BUDGET[gpu]
     changes = {name: value for name, value in planned.items() if name not in given.model_fields_set}
     weights = balanced_weights(list(counts.values())) if given.class_weights == "balanced" else given.class_weights
     training = given.model_copy(update={**changes, "precision": precision.name, "class_weights": weights})

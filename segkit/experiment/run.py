@@ -19,6 +19,7 @@ from segkit.experiment.config import ExperimentConfig
 from segkit.ops.files import write_atomically
 
 RUNS = Path("runs")
+CONFIG = "config.yaml"
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -54,13 +55,13 @@ class Run:
     @property
     def config(self) -> ExperimentConfig:
         """The settings as resolved by the plan."""
-        return ExperimentConfig.from_yaml(self.folder / "config.yaml")
+        return ExperimentConfig.from_yaml(self.folder / CONFIG)
 
     @cached_property
     def scores(self) -> dict[str, Any]:
         """Scores on the test part, empty when the data set has none."""
         file = self.folder / "evaluation" / "metrics.json"
-        return json.loads(file.read_text()) if file.exists() else {}
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def write_json(self, name: str, content: Any) -> None:
         """Write one of the run's JSON files; raises `OutputError`."""
@@ -70,7 +71,7 @@ class Run:
     def write_config(self, config: ExperimentConfig) -> None:
         """Write `config.yaml`, which makes the folder a run to resume: last and whole; raises `OutputError`."""
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        write_atomically(self.folder / "config.yaml", text.encode("utf-8"))
+        write_atomically(self.folder / CONFIG, text.encode("utf-8"))
 
     def read_json(self, name: str) -> Any:
         """Read one of the run's JSON files; raises `SegkitError` when it is missing or damaged."""
@@ -102,7 +103,7 @@ def new_run(folder: Path | None, data: Path, network: str) -> Run:
 def refuse_existing(folder: Path) -> None:
     """Raise `UsageError` when `folder` exists, with the way to go on where it is a run."""
     if folder.exists():
-        begun = (folder / "config.yaml").exists()
+        begun = (folder / CONFIG).exists()
         hint = f", or go on with that run: segkit train --resume -o {folder}" if begun else ""
         raise UsageError(f"{folder} exists; name another folder with -o{hint}")
 
@@ -115,14 +116,20 @@ def _create(folder: Path) -> Run:
     return Run(folder)
 
 
-def environment(device: str, precision: str) -> dict[str, Any]:
-    """What a figure depends on besides data and settings."""
+def environment(device: str, precision: str, folder: Path) -> dict[str, Any]:
+    """What a figure depends on besides data and settings.
+
+    Args:
+        device: where the run computes.
+        precision: its arithmetic.
+        folder: the run's; its `config.yaml` has nothing left open, so `command` repeats the run whatever was typed.
+    """
     import torch
 
+    from_terminal = Path(sys.argv[0]).stem in {"segkit", "__main__"}
     return {
-        "command": shlex.join(["segkit", *sys.argv[1:]])
-        if Path(sys.argv[0]).stem in {"segkit", "__main__"}
-        else "segkit.train(...)",
+        "command": shlex.join(["segkit", "train", "--config", str((folder / CONFIG).resolve())]),
+        "typed": shlex.join(["segkit", *sys.argv[1:]]) if from_terminal else None,
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),
         "processor": _processor(),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segkit.evaluation.result import Evaluation
+from segkit.ops.words import counted
 
 
 def describe_scores(evaluation: Evaluation) -> list[str]:
@@ -30,14 +31,9 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def count_images(count: int) -> str:
-    """`"1 image"`, `"2 images"`."""
-    return f"{count} image{'' if count == 1 else 's'}"
-
-
 def _sample(scores: Mapping[str, Any]) -> str:
-    images = count_images(scores["images"])
-    return f"{images} in {scores['units']} groups" if scores["unit"] == "group" else images
+    images = counted(scores["images"], "image")
+    return f"{images} in {counted(scores['units'], 'group')}" if scores["unit"] == "group" else images
 
 
 def _estimate(estimate: Mapping[str, Any]) -> str:

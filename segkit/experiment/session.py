@@ -77,12 +77,15 @@ class Session:
             for name in ("classes", "split")
             if isinstance(path := getattr(config.data, name), Path)
         }
+        weights = config.model.weights
+        if Path(weights).exists():
+            weights = str(Path(weights).resolve())
         return config.model_copy(
             update={
                 "path": config.path.resolve(),
                 "device": str(self.device),
                 "data": config.data.model_copy(update=files),
-                "model": config.model.model_copy(update=options),
+                "model": config.model.model_copy(update={**options, "weights": weights}),
             }
         )
 

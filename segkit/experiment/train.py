@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from segkit.config import read_yaml
 from segkit.data.fingerprint import fingerprint as measure
-from segkit.data.opening import OpenDataset, describe_finding, open_dataset
 from segkit.errors import DataError, UsageError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.duration import parse_duration
+from segkit.experiment.flags import flags_of
+from segkit.experiment.opening import open_aloud
 from segkit.experiment.plan import make_plan
 from segkit.experiment.run import Run, environment, new_run, refuse_existing
 from segkit.experiment.session import Session
@@ -157,7 +158,10 @@ def train(
         raise UsageError("name the data set to train on: segkit train DATA, or 'path:' in the configuration")
     source = f"{config} and options" if config else "options"
     return _start(
-        ExperimentConfig.parse(settings, source=source), Path(output) if output else None, started, Teller(quiet)
+        ExperimentConfig.parse(settings, source, flags_of(given)),
+        Path(output) if output else None,
+        started,
+        Teller(quiet),
     )
 
 
@@ -188,7 +192,8 @@ def _start(config: ExperimentConfig, output: Path | None, started: float, teller
     if output is not None:
         refuse_existing(output)  # before the data is read, which may take minutes
     device = resolve_device(config.device)
-    dataset = _open(config, teller)
+    dataset = open_aloud(config.path, config.data, teller)
+    dataset.require_usable()
     plan = make_plan(config, dataset, measure(dataset), device)
     session = Session(plan, dataset, device, teller)
     teller.tell(*session.describe())
@@ -196,7 +201,7 @@ def _start(config: ExperimentConfig, output: Path | None, started: float, teller
     teller.log_to(run.folder / "log.txt")
     run.write_json("splits.json", dataset.splits())
     run.write_json("fingerprint.json", plan.fingerprint)
-    run.write_json("environment.json", environment(str(device), plan.pipeline.precision))
+    run.write_json("environment.json", environment(str(device), plan.pipeline.precision, run.folder))
     run.write_config(session.config)
     teller.tell(f"run folder {run.folder}")
     return session.run(run, started, resume=False)
@@ -213,7 +218,8 @@ def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     teller.log_to(run.folder / "log.txt")
     config = run.config
     device = resolve_device(config.device)
-    dataset = _open(config, teller)
+    dataset = open_aloud(config.path, config.data, teller)
+    dataset.require_usable()
     plan = make_plan(config, dataset, measure(dataset), device)
     if plan.fingerprint != run.read_json("fingerprint.json") or dataset.splits() != run.read_json("splits.json"):
         raise DataError(
@@ -222,12 +228,3 @@ def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     teller.tell(f"going on with {run.folder}")
     session = Session(plan, dataset, device, teller, fresh=not run.checkpoint.exists())
     return session.run(run, started, resume=True)
-
-
-def _open(config: ExperimentConfig, teller: Teller) -> OpenDataset:
-    with teller.progress("reading") as advance:
-        dataset = open_dataset(config.path, config.data, progress=advance)
-    teller.tell(*dataset.describe())
-    teller.tell(*(describe_finding(found) for found in dataset.findings if found not in dataset.errors))
-    dataset.require_usable()
-    return dataset

@@ -24,6 +24,8 @@ def expand_inputs(inputs: Sequence[str | Path]) -> list[Path]:
 
 
 def _expand(given: str) -> list[Path]:
+    if not given:
+        raise UsageError("an input is empty, as a shell variable that was not set; name an image, folder or pattern")
     path = Path(given)
     if path.is_dir():
         return _images_in(path)

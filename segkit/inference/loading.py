@@ -9,14 +9,13 @@ import torch
 from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
 from segkit.inference.engines.torch import Precision, TorchEngine, bf16_hardware, resolve_device
 from segkit.inference.predictor import Predictor
-from segkit.modelfile import ModelCard, load_model_file
+from segkit.modelfile import ModelCard, find_in_run, load_model_file
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.pipeline import Pipeline
 from segkit.structures import ClassMap
 
 SUFFIX = ".safetensors"
-RUN_MODEL = f"model{SUFFIX}"
 _WEIGHTS = (Path("weights"), Path(__file__).parents[2] / "weights")
 
 
@@ -62,25 +61,14 @@ def _require_consistency(card: ModelCard, network: ModelConfig, classes: ClassMa
 def find_model_file(model: str | Path) -> Path:
     """The model file meant by a path, a run folder or a name in `weights/`; raises `UsageError` with the nearest."""
     path = Path(model)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        return _model_of_folder(path)
+    if str(model) and path.exists():
+        return find_in_run(path)
     named = {file.stem: file for folder in _WEIGHTS for file in sorted(folder.glob(f"*{SUFFIX}"))}
     if str(model) in named:
         return named[str(model)]
     beside = [str(other) for other in sorted(path.parent.iterdir())] if path.parent.is_dir() else []
     hint = nearest(str(model), [*named, *beside])
     raise UsageError(f"no model {str(model)!r}: it is no model file, no run folder and no name in weights/.{hint}")
-
-
-def _model_of_folder(folder: Path) -> Path:
-    file = folder / RUN_MODEL
-    if file.is_file():
-        return file
-    if (folder / "checkpoints").is_dir():
-        raise UsageError(f"the run {folder} has no {RUN_MODEL} before its first validation; go on with '--resume'")
-    raise UsageError(f"the folder {folder} has no {RUN_MODEL}; name a run folder or a model file")
 
 
 def _choose_precision(

@@ -15,7 +15,7 @@ from segkit.inference.engines._base import Engine
 from segkit.inference.tiling import Axis, blend
 from segkit.modelfile import ModelCard
 from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
-from segkit.pipeline import Pipeline, softmax
+from segkit.pipeline import Pipeline, class_indices, softmax
 from segkit.structures import ClassificationResult, ClassMap, SegmentationResult
 
 Image = str | Path | NDArray[Any]
@@ -71,7 +71,7 @@ class Predictor:
             return self._segment_in_tiles(stored, probabilities)
         logits = self._logits(stored)
         maps = softmax(logits, axis=0) if probabilities else None
-        return SegmentationResult(self.classes.indices_to_ids(logits.argmax(axis=0)), self.classes, maps)
+        return SegmentationResult(self.classes.indices_to_ids(class_indices(logits)), self.classes, maps)
 
     def classify(self, image: Image) -> ClassificationResult:
         """The class probabilities of one image; takes and raises what `segment` does."""
@@ -99,7 +99,7 @@ class Predictor:
         down = Axis.plan(height, pipeline.tile, pipeline.overlap, pipeline.stride_multiple)
         across = Axis.plan(width, pipeline.tile, pipeline.overlap, pipeline.stride_multiple)
         for rows, scores in blend(down, across, num_classes, predict_tile):
-            mask[rows] = self.classes.indices_to_ids(scores.argmax(axis=0))
+            mask[rows] = self.classes.indices_to_ids(class_indices(scores))
             if maps is not None:
                 maps[:, rows] = scores
         return SegmentationResult(crop(mask, padding), self.classes, None if maps is None else crop(maps, padding))

@@ -67,10 +67,16 @@ def write_predictions(
     interrupted. NAME follows from `output_names`. A classifier writes the tables only.
 
     Raises:
-        UsageError: a result would overwrite an input, or `out` holds such files of somebody else, the masks of a data
-            set for example; nothing has been written.
+        UsageError: overlays or probabilities are asked of a classifier, a result would overwrite an input, or `out`
+            holds such files of somebody else, the masks of a data set for example; nothing has been written.
         OutputError: the results cannot be written, the disk is full for example.
     """
+    if predictor.task == "classify" and (overlay or probabilities):
+        asked = "--overlay" if overlay else "--probabilities"
+        raise UsageError(
+            f"'{asked}' needs a model that predicts masks, and this one classifies; leave it out: the probability of "
+            f"every class stands in {SUMMARY}"
+        )
     out = Path(out)
     jobs = [_Job(file, out, name, overlay, probabilities) for file, name in output_names(files).items()]
     _refuse_to_overwrite(files, [target for job in jobs for target in job.targets])

@@ -7,7 +7,6 @@ dataset-level ones, and resampled sums their intervals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,40 +86,21 @@ class RegionScores:
     Attributes:
         iou: (K,) intersection over union per class, NaN where the union is empty.
         dice: (K,) Dice per class, NaN where the union is empty.
-        pixel_accuracy: share of the counted pixels whose class is right.
-        foreground: indices of the classes that `mean_foreground_dice` averages.
     """
 
     iou: FloatArray
     dice: FloatArray
-    pixel_accuracy: float
-    foreground: tuple[int, ...]
 
     @classmethod
-    def from_confusion(cls, confusion: NDArray[np.int64], foreground: Sequence[int] | None = None) -> RegionScores:
-        """Scores of a (K, K) confusion matrix; every class is foreground unless `foreground` names the indices."""
-        return cls.from_sums(region_sums(confusion), foreground)
-
-    @classmethod
-    def from_sums(cls, sums: NDArray[np.int64], foreground: Sequence[int] | None = None) -> RegionScores:
-        """Scores of the (3, K) sums that `region_sums` gives."""
-        chosen = tuple(range(sums.shape[-1])) if foreground is None else tuple(foreground)
-        return cls(class_iou(sums), class_dice(sums), float(accuracy(sums)), chosen)
+    def from_confusion(cls, confusion: NDArray[np.int64]) -> RegionScores:
+        """Scores of a (K, K) confusion matrix."""
+        sums = region_sums(confusion)
+        return cls(class_iou(sums), class_dice(sums))
 
     @property
     def mean_iou(self) -> float:
         """Mean IoU over all classes with a non-empty union, background included; NaN when there is none."""
         return float(mean_of_counted(self.iou))
-
-    @property
-    def mean_foreground_dice(self) -> float:
-        """Mean Dice over the foreground classes with a non-empty union; NaN when there is none."""
-        return float(mean_of_counted(self.dice[list(self.foreground)]))
-
-    @property
-    def without_union(self) -> tuple[int, ...]:
-        """Indices of the classes that neither reference nor prediction holds: in no mean."""
-        return tuple(int(index) for index in np.flatnonzero(np.isnan(self.iou)))
 
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segkit.errors import UsageError, nearest
-from segkit.modelfile import read_card
+from segkit.modelfile import find_in_run, read_card
 from segkit.models.backbones._base import BACKBONES
 from segkit.models.model import Model
 
@@ -74,10 +74,10 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
         model: the network.
         weights: `none`; a published set of the backbone such as `imagenet`, which asks the network; or a safetensors
             file: a segkit model of any task and classes, or a state dict of this network, of its backbone, or of
-            smp's same network.
+            smp's same network. A run folder means its model.
 
     Raises:
-        UsageError: unknown weights, or a file of which nothing fits.
+        UsageError: unknown weights, a folder without a model, or a file of which nothing fits.
         ModelFileError: a file that cannot be read.
         SegkitError: published weights that cannot be fetched.
     """
@@ -91,7 +91,7 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
         hint = nearest(str(weights), ["none", *published]) or " Most backbones smp/NAME have 'imagenet'."
         sets = ", ".join(("none", *published))
         raise UsageError(f"no file {str(weights)!r}; backbone {model.config.backbone} has the weights {sets}.{hint}")
-    return _load(model, _aligned(_read(Path(weights)), model.state_dict()), str(weights))
+    return _load(model, _aligned(_read(find_in_run(weights)), model.state_dict()), str(weights))
 
 
 def fit_channels(weight: Tensor, channels: int) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from typing_extensions import override
 
 from segkit.errors import OutputError, SegkitError
+from segkit.ops.files import make_folder, write_atomically
 from segkit.training.interrupt import Interrupted, Interrupts
 from segkit.training.meter import Meter
 
@@ -22,28 +24,19 @@ SAVING_SHARE = 0.05
 
 
 class CheckpointFiles(CheckpointIO):
-    """Writes beside the file, to the disk, and renames; reads without running code from the file."""
+    """Writes whole files or none; reads without running code from the file."""
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Replace `path`; raises `OutputError` and leaves the file there as it was when anything goes wrong."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
+        """Replace `path`; raises `OutputError` and leaves the file there as it was when it cannot be written."""
+        # In memory first: writing to a file itself, torch would hide the system's reason in a RuntimeError.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except (OSError, RuntimeError) as error:  # torch's archive writer turns a full disk into a RuntimeError
-            temporary.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or "the disk is full or does not accept the file"
-            raise OutputError(
-                f"cannot save the checkpoint {path}: {reason}; "
-                "free some space or make the folder writable, then '--resume': the checkpoint before it is unharmed"
-            ) from error
+            make_folder(Path(path).parent)
+            write_atomically(path, content.getvalue())
+        except OutputError as error:
+            raise OutputError(f"{error}; '--resume' goes on from the checkpoint before, which is unharmed") from None
 
     @override
     def load_checkpoint(
@@ -51,12 +44,17 @@ class CheckpointFiles(CheckpointIO):
     ) -> dict[str, Any]:
         """Tensors on the CPU and plain values; raises `SegkitError` when the file is no whole checkpoint."""
         try:
-            checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            with Path(path).open("rb") as file:
+                if not zipfile.is_zipfile(file):  # what torch writes is one, and is none when it was cut short
+                    raise _unusable(path, "it is damaged or no checkpoint of segkit")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except OSError as error:
+            raise _unusable(path, str(error.strerror or error)) from None
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise SegkitError(
-                f"cannot resume from {path}: it is damaged or no checkpoint of segkit ({reason}); start a new run"
-            ) from error
+            raise _unusable(path, f"it is damaged or no checkpoint of segkit ({reason})") from None
+        if not (isinstance(checkpoint, dict) and "state_dict" in checkpoint):
+            raise _unusable(path, "it holds something else than a checkpoint of segkit")
         return checkpoint
 
     @override
@@ -133,11 +131,5 @@ class Checkpoint(Callback):
             raise Interrupted(self._interrupts.received, f"interrupted; saved {self._path}")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself survive a power cut, where folders can be opened (not on Windows)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _unusable(path: str | Path, reason: str) -> SegkitError:
+    return SegkitError(f"cannot resume from {path}: {reason}; start a new run")

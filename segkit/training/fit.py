@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segkit.errors import SegkitError, UsageError
+from segkit.ops.words import counted
 from segkit.tasks import Task
 from segkit.training.checkpoint import Checkpoint, CheckpointFiles
 from segkit.training.config import TrainingConfig
@@ -145,7 +146,8 @@ def fit(
 
 def _create_pace(config: TrainingConfig, batches: int, started: float) -> Pace:
     if batches == 0:
-        raise UsageError(f"the training set gives no batch of {config.batch_size} images; use a smaller '--batch-size'")
+        images = counted(config.batch_size, "image")
+        raise UsageError(f"the training set gives no batch of {images}; use a smaller '--batch-size'")
     if config.budget_seconds is not None:
         return BudgetPace(started, config.budget_seconds, config.validations)
     if config.epochs is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from segkit.errors import OutputError
+from segkit.ops.files import make_folder, write_atomically
 from segkit.training.validation import ValidationReport
 
 COLUMNS = ("epoch", "step", "seconds", "learning_rate")
@@ -56,15 +57,9 @@ class MetricsLog(Callback):
 
     def _write(self) -> None:
         columns = dict.fromkeys([*COLUMNS, *(name for row in self._rows for name in row)])
-        temporary = self._path.with_name(self._path.name + ".part")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(columns))
-                writer.writeheader()
-                writer.writerows(self._rows)
-            temporary.replace(self._path)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self._path}: {error.strerror}; free some space or make the folder writable"
-            ) from error
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, fieldnames=list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        make_folder(self._path.parent)
+        write_atomically(self._path, table.getvalue().encode())

@@ -6,6 +6,11 @@ import pytest
 
 from segkit.cli import options
 from segkit.errors import UsageError
+from segkit.experiment.config import ModelSettings
+from segkit.models import list_models
+from segkit.models.backbones._base import BACKBONES
+from segkit.models.decoders._base import DECODERS
+from segkit.models.options import check_options, default_options
 
 
 def test_map_takes_pairs_apart_and_joined() -> None:
@@ -66,16 +71,28 @@ def test_train_and_val_need_a_share(text: str) -> None:
 
 def test_assignments_are_typed() -> None:
     assert options.parse_assignments(
-        ["width=24,depth=5", "norm=batch", "rate=0.5", "bias=false"], "--backbone-option"
+        ["width=24,depth=5", "norm=batch", "rate=0.5", "bias=false,center=True", "rates=12x24x36", "channels=auto"],
+        "--backbone-option",
     ) == {
         "width": 24,
         "depth": 5,
         "norm": "batch",
         "rate": 0.5,
         "bias": False,
+        "center": True,
+        "rates": (12, 24, 36),
     }
     with pytest.raises(UsageError, match="--backbone-option width: expected name=value"):
         options.parse_assignments(["width"], "--backbone-option")
+
+
+def test_every_default_that_segkit_models_prints_is_read_back() -> None:
+    for row in list_models():
+        name = row["name"]
+        build = BACKBONES.get(name).build if row["kind"] == "backbone" else DECODERS.get(name).build
+        given = options.parse_assignments(row["options"], "--option")
+        checked = check_options(name, build, ModelSettings(decoder_options=given).decoder_options)
+        assert checked == default_options(build), name
 
 
 def test_class_weights() -> None:
@@ -89,16 +106,13 @@ def test_class_weights() -> None:
 
 
 def test_data_settings_leave_out_what_was_not_given() -> None:
-    assert options.data_settings(None, None, ["255=1"], None, "none", None, None) == {
-        "map": {255: 1},
-        "background": "none",
-    }
+    assert options.data_settings(value_map=["255=1"], background="none") == {"map": {255: 1}, "background": "none"}
 
 
 def test_an_empty_value_is_not_the_default() -> None:
     """It comes from a shell variable that was not set."""
     with pytest.raises(UsageError, match="--ignore : expected whole numbers"):
-        options.data_settings(None, None, None, "", None, None, None)
+        options.data_settings(ignore="")
     with pytest.raises(UsageError, match="--split '': expected a split file, or shares"):
-        options.data_settings(None, None, None, None, None, None, None, split="")
-    assert options.data_settings(None, "", None, None, None, None, None) == {"classes": ()}
+        options.data_settings(split="")
+    assert options.data_settings(classes="") == {"classes": ()}

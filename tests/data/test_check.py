@@ -147,6 +147,10 @@ def missing_image(root: Path) -> None:
     (root / "images" / "03.png").unlink()
 
 
+def two_suffixes(root: Path) -> None:
+    save(root / "images" / "03.bmp", image_pixels(30))
+
+
 def not_in_the_split(root: Path) -> None:
     split = root / "split.csv"
     split.write_text(split.read_text().replace("03,train\n", ""))
@@ -187,13 +191,13 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
         gray_image,
         ["channels-differ"],
         (IMAGE,),
-        "1 images of 1, 11 images of 3; give '--channels rgb' or '--channels gray'",
+        "1 image of 1, 11 images of 3; give '--channels rgb' or '--channels gray'",
     ),
     "types": (deep_image, ["dtype-differs"], ("images/03.tif",), "11 uint8, 1 uint16"),
     "constant": (black_image, ["constant-image"], (IMAGE, "images/11.png"), "2 images with one value everywhere"),
     "lossy": (jpeg_mask, ["lossy-mask"], ("masks/03.jpg",), "1 mask stored as JPEG, .* export them as PNG"),
     "unknown value": (unknown_value, ["unknown-id"], (MASK,), "77"),
-    "empty masks": (empty_masks, ["one-class-only"], (), "all 12 images show background and no other class"),
+    "empty masks": (empty_masks, ["one-class-only"], (), "none of 12 images shows a class besides background"),
     "unlearnt": (
         without_class_in("train"),
         ["class-without-training-pixels"],
@@ -227,7 +231,8 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
     "copy": (copy_image("03", "04"), ["duplicate-image"], (IMAGE, "images/04.png"), "images/03.png = images/04.png"),
     "missing mask": (missing_mask, ["missing-mask"], (IMAGE,), "mask"),
     "missing image": (missing_image, ["orphan-mask", "unknown-split-id"], (MASK,), "image"),
-    "no part": (not_in_the_split, ["unassigned-image"], ("03",), "1 images are in none of train, val, test"),
+    "two suffixes": (two_suffixes, ["duplicate-id"], ("images/03.bmp", IMAGE), "differ by the suffix alone"),
+    "no part": (not_in_the_split, ["unassigned-image"], ("03",), "^1 image in none of train, val, test"),
     "no training part": (no_validation, ["empty-part"], (), "no image is in train and none in val"),
 }
 
@@ -287,21 +292,35 @@ def test_channels_that_cannot_be_converted(clean: Path) -> None:
     save(clean / "images" / "03.png", pixels)
     (found,) = open_dataset(clean, DataConfig(channels="rgb")).findings
     assert found.code == "channels-differ"
-    assert "11 images of 3, 1 images of 4; save all images with one number of channels" in found.message
+    assert "11 images of 3, 1 image of 4; save all images with one number of channels" in found.message
 
 
 def test_overlapping_class_files(tmp_path: Path) -> None:
+    """Cells reach from column 0 to 9, nuclei from 8 in the first image and from 10 in the others, to column 30."""
     for i in range(3):
         save(tmp_path / "images" / f"{i}.png", image_pixels(i))
-        for name in ("cell", "nucleus"):
-            save(tmp_path / "masks" / name / f"{i}.png", (mask_pixels(i + 10 * len(name)) == 1).astype(np.uint8))
-    (found,) = open_dataset(tmp_path).findings
-    assert (found.code, found.severity, len(found.files)) == ("class-overlap", Severity.WARNING, 3)
+        cell, nucleus = np.zeros((2, *SIZE), np.uint8)
+        cell[:, :10], nucleus[:, 8 if i == 0 else 10 : -1] = 1, 255
+        save(tmp_path / "masks" / "cell" / f"{i}.png", cell)
+        save(tmp_path / "masks" / "nucleus" / f"{i}.png", nucleus)
+    dataset = open_dataset(tmp_path)
+    dataset.require_usable()
+    (found,) = dataset.findings
+    assert (found.code, found.severity) == ("class-overlap", Severity.WARNING)
+    assert (found.files, found.records) == (("masks/cell/0.png",), ("0",))
+    assert found.message == "1 mask with 48 pixels claimed by several classes; the later class has them"
 
 
 @pytest.mark.parametrize(
     ("fault", "left_out"),
-    [("image cut short", True), ("size", True), ("orientation", False), ("lossy", False), ("leak", False)],
+    [
+        ("image cut short", True),
+        ("size", True),
+        ("two suffixes", True),
+        ("orientation", False),
+        ("lossy", False),
+        ("leak", False),
+    ],
 )
 def test_an_allowed_error_is_a_warning(clean: Path, fault: str, left_out: bool) -> None:
     plant, codes, _, _ = FAULTS[fault]
@@ -347,4 +366,5 @@ def test_every_code_in_the_source_has_a_rule_and_every_rule_is_used() -> None:
 def test_values_unknown_to_a_model_are_listed_in_their_order() -> None:
     mask = MaskFacts(size=(8, 8), values=dict.fromkeys(range(14), 1))
     (found,) = check_values({"m": mask}, ClassMap(("background", "cell")))
+    assert found.records == ("m",)
     assert "masks hold 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more, which the model does not know" in found.message

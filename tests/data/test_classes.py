@@ -38,7 +38,7 @@ def class_file(folder: Path, text: str, name: str = "classes.csv") -> Path:
 def error(decision: ClassDecision, code: str) -> tuple[str, tuple[str, ...]]:
     (finding,) = decision.findings
     assert (finding.code, finding.severity) == (code, Severity.ERROR)
-    return finding.message, finding.files
+    return finding.message, finding.records
 
 
 def test_ids_without_gaps_are_classes() -> None:
@@ -72,12 +72,12 @@ def test_0_and_255_with_options() -> None:
 
 
 def test_a_gap_is_an_error_that_names_files_values_and_the_cure() -> None:
-    message, files = error(resolve_class_map(DEFAULT, None, facts({0, 128}, {0}, {0, 128, 255})), "unknown-id")
+    message, concerned = error(resolve_class_map(DEFAULT, None, facts({0, 128}, {0}, {0, 128, 255})), "unknown-id")
     assert message == (
         "mask values 128 (in 2 of 3 masks) leave a gap, class ids are 0, 1, 2, ... (found: 0, 128, 255); "
         "give '--map 128=1', or declare the classes that are absent with --classes FILE|NAMES"
     )
-    assert files == ("m0", "m2")
+    assert concerned == ("m0", "m2")
 
 
 def test_the_cure_for_a_gap_works() -> None:
@@ -136,12 +136,12 @@ def test_a_declared_but_absent_class_is_no_gap() -> None:
 
 def test_a_value_outside_the_declared_classes(tmp_path: Path) -> None:
     declared = read_class_file(class_file(tmp_path, "id,name\n0,background\n2,cell\n"))
-    message, files = error(resolve_class_map(DEFAULT, declared, facts({0, 2}, {0, 7})), "unknown-id")
+    message, concerned = error(resolve_class_map(DEFAULT, declared, facts({0, 2}, {0, 7})), "unknown-id")
     assert message.startswith(
         f"mask values 7 (in 1 of 2 masks) are no class of {tmp_path / 'classes.csv'} (0 background, 2 cell)"
     )
     assert "give '--map 7=ID' or '--ignore 7', or declare them as classes" in message
-    assert files == ("m1",)
+    assert concerned == ("m1",)
     decision = resolve_class_map(DataConfig(ignore=(7,)), declared, facts({0, 2}, {0, 7}))
     assert decision.notes == ("classes from classes.csv", "not counted: 7")
     np.testing.assert_array_equal(decision.class_map.indices_to_ids(np.array([[0, 1]])), [[0, 2]])
@@ -191,9 +191,9 @@ def test_membrane_labels_are_binary(datasets: Callable[[str], Path]) -> None:
 def test_nuclei_are_recognised_as_instances(datasets: Callable[[str], Path]) -> None:
     masks = scan(list_records(datasets("nuclei_dsb2018")).records[:12]).masks
     decision = resolve_class_map(DEFAULT, None, masks)
-    message, files = error(decision, "instance-ids")
+    message, concerned = error(decision, "instance-ids")
     assert "instead of naming classes; give '--map other=1' to learn object against background" in message
-    assert len(files) == 12
+    assert len(concerned) == 12
     assert decision.class_map.num_classes == 1
     binary = resolve_class_map(DataConfig(map={"other": 1}), None, masks)
     assert (binary.class_map.names, binary.findings) == (("background", "foreground"), ())
@@ -243,12 +243,12 @@ def test_blue_255_is_a_color_and_not_the_ignored_value(tmp_path: Path) -> None:
 
 def test_unknown_colors_are_listed(tmp_path: Path) -> None:
     masks = facts({0, 0xFF0000}, {0x00FF07}, kind="rgb")
-    message, files = error(resolve_class_map(DEFAULT, None, masks), "unknown-id")
+    message, concerned = error(resolve_class_map(DEFAULT, None, masks), "unknown-id")
     assert "nothing says which classes they are: (0, 0, 0), (0, 255, 7), (255, 0, 0); give a class file" in message
     declared = read_class_file(class_file(tmp_path, COLORS))
-    message, files = error(resolve_class_map(DEFAULT, declared, masks), "unknown-id")
+    message, concerned = error(resolve_class_map(DEFAULT, declared, masks), "unknown-id")
     assert message.startswith("mask colours (0, 255, 7) (in 1 of 2 masks) are no class of")
-    assert files == ("m1",)
+    assert concerned == ("m1",)
 
 
 def test_gray_stored_as_color_is_ids() -> None:
@@ -280,9 +280,9 @@ def test_one_file_per_class() -> None:
     assert resolve_class_map(named, None, masks).class_map.names == ("background", "nucleus", "cell")
     without = resolve_class_map(DataConfig(background="none"), None, masks).class_map
     assert (without.names, without.background) == (("cell", "nucleus"), None)
-    message, files = error(resolve_class_map(DataConfig(classes=("background", "cell")), None, masks), "unknown-id")
+    message, concerned = error(resolve_class_map(DataConfig(classes=("background", "cell")), None, masks), "unknown-id")
     assert "mask files are called nucleus, which is no class of --classes that counts; add it there" in message
-    assert files == ("a", "b")
+    assert concerned == ("a", "b")
 
 
 def test_unreadable_masks_do_not_decide() -> None:
@@ -327,3 +327,22 @@ def test_other_covers_numbers_that_come_later() -> None:
     raw = np.array([[0, 3, 255, 900]], np.uint16)
     assert classes.values_to_indices(raw).tolist() == [[0, 1, 1, 1]]
     assert ClassMap.from_dict(classes.to_dict()) == classes
+
+
+def test_other_leaves_what_is_named_on_its_own(tmp_path: Path) -> None:
+    """0 and what the options name; in masks of numbers, the class file's void 2 may be the number of an object."""
+    declared = read_class_file(class_file(tmp_path, "id,name\n0,background\n1,cell\n2,void\n3,dirt\n"))
+    config = DataConfig(map={"other": 1, 7: 3}, ignore=(9,))
+    decision = resolve_class_map(config, declared, facts(range(12), {0, 7, 30}))
+    assert (decision.class_map.names, decision.findings) == (("background", "cell", "dirt"), ())
+    assert decision.notes == ("classes from classes.csv", "not counted: 9")
+    raw = np.array([[0, 2, 7, 9, 30, 255]])
+    assert decision.class_map.values_to_indices(raw).tolist() == [[0, 1, 2, IGNORE_INDEX, 1, 1]]
+
+
+def test_other_takes_no_background_that_is_not_declared(tmp_path: Path) -> None:
+    declared = read_class_file(class_file(tmp_path, "id,name\n1,cell\n"))
+    decision = resolve_class_map(DataConfig(map={"other": 1}), declared, facts({0, 1, 2}, {3}))
+    message, concerned = error(decision, "unknown-id")
+    assert "mask values 0 (in 1 of 2 masks) are no class of" in message
+    assert concerned == ("m0",)

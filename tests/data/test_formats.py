@@ -137,8 +137,17 @@ def test_unpaired_files_are_named(tmp_path: Path) -> None:
 def test_files_that_differ_by_suffix_alone_are_named(tmp_path: Path) -> None:
     make(tmp_path, "images/a.{jpg,png}", "masks/a.png")
     listing = list_records(tmp_path)
-    assert found(listing, "duplicate-id").files == ("images/a.png",)
-    assert len(listing.records) == 1
+    assert found(listing, "duplicate-id").files == ("images/a.jpg", "images/a.png")
+    assert found(listing, "duplicate-id").records == ("a",)
+
+
+def test_records_in_doubt_are_known_by_their_final_ids(tmp_path: Path) -> None:
+    make(tmp_path, "{train,val}/{images,masks}/{0,1}.png", "val/masks/1.tif")
+    listing = list_records(tmp_path)
+    assert found(listing, "duplicate-id").files == ("val/masks/1.png", "val/masks/1.tif")
+    assert found(listing, "duplicate-id").records == ("val/1",)
+    make(tmp_path / "classes", "{cat,dog}/{1,2}.jpg", "dog/2.png")
+    assert found(list_records(tmp_path / "classes"), "duplicate-id").records == ("dog/2",)
 
 
 def test_one_folder_or_file_per_class(tmp_path: Path) -> None:
@@ -195,6 +204,23 @@ def test_split_files_beside_the_data(tmp_path: Path) -> None:
     listing = list_records(tmp_path)
     assert [record.split for record in listing.records] == ["test", "train", None]
     assert found(listing, "unknown-split-id").files == ("z",)
+    assert found(listing, "unknown-split-id").message.startswith(
+        "split.csv names 1 id that no image has, for example 'z'"
+    )
+
+
+def test_split_csv_comes_before_folders(tmp_path: Path) -> None:
+    make(tmp_path, "train/{images,masks}/{a,b}.png", "test/{images,masks}/c.png")
+    (tmp_path / "split.csv").write_text("id,split\na,train\nb,val\nc,test\n")
+    listing = list_records(tmp_path)
+    assert [record.split for record in listing.records] == ["train", "val", "test"]
+    assert listing.notes == ("splits from split.csv, which overrides the data's own for 1 image",)
+
+
+def test_a_list_that_is_no_text_is_no_split(tmp_path: Path) -> None:
+    make(tmp_path, "images/a.png", "masks/a.png")
+    (tmp_path / "train.txt").write_bytes(b"a\xff\n")
+    assert [record.split for record in list_records(tmp_path).records] == [None]
 
 
 def test_nothing_usable_says_what_is_expected(tmp_path: Path) -> None:
@@ -243,7 +269,8 @@ def test_table_of_labels(tmp_path: Path) -> None:
     assert listing.task == "classify"
     assert [(record.id, record.label) for record in listing.records] == [("photos/a", "cat")]
     assert found(listing, "unknown-label").files == ("photos/b.png",)
-    assert found(listing, "duplicate-id").files == ("photos/a",)
+    assert found(listing, "duplicate-id").files == ("photos/a.png",)
+    assert found(listing, "duplicate-id").records == ("photos/a",)
 
 
 def test_a_table_of_masks_comes_before_folders_and_one_of_labels_after(tmp_path: Path) -> None:
@@ -263,6 +290,7 @@ def test_a_table_of_masks_comes_before_folders_and_one_of_labels_after(tmp_path:
         ("", r"lacks the column image; it has none"),
         ("image,mask,split\na,b,trian\n", r"unknown split 'trian'; allowed: train, val, test"),
         ("image,mask\na,b,c\n", r"line 2: 3 cells, but 2 columns: image, mask"),
+        ("image,mask\n,b\n", r"data\.csv has rows without an image; name it in the column image, or take the rows out"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from PIL import Image
 from segkit.data.image_io import IMAGE_SUFFIXES, read_image, read_mask, read_raster, write_image, write_mask
 from segkit.errors import OutputError, UnreadableFileError
 from segkit.structures import ClassMap
+from tests.full_disk import full_disk
 
 
 def test_suffixes_are_those_of_the_readers() -> None:
@@ -90,18 +90,15 @@ def test_all_256_ids_survive(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), ids)
 
 
-def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    old = np.zeros((64, 64), np.uint8)
+    new = np.random.default_rng(0).integers(0, 2, (64, 64), dtype=np.uint8)
     classes = ClassMap(("a", "b"))
     write_mask(tmp_path / "mask.png", old, classes)
-
-    def full(path: Path, data: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(data[:10])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"cannot write .*mask\.png: No space left on device; .*make room"):
+    with (
+        full_disk(100),
+        pytest.raises(OutputError, match=r"cannot write .*mask\.png: File too large; free space or name"),
+    ):
         write_mask(tmp_path / "mask.png", new, classes)
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), old)
     assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]

@@ -114,6 +114,7 @@ def test_declared_labels_give_the_order_and_refuse_others(labelled: Path) -> Non
     assert found.message == "--classes lacks the labels cat; add them there, or take their images out"
     assert len(found.files) == 10
     assert all(name.startswith("cat/") for name in found.files)
+    assert found.records == tuple(f"cat/{i}" for i in range(10))
 
 
 def test_a_label_without_training_images(labelled: Path) -> None:
@@ -125,6 +126,35 @@ def test_a_label_without_training_images(labelled: Path) -> None:
     (found,) = open_dataset(labelled, DataConfig(split=split)).errors
     assert found.code == "class-without-training-pixels"
     assert "no training image shows dog (10 in val)" in found.message
+
+
+@pytest.fixture
+def listed(labelled: Path) -> Path:
+    """The twenty images in a table, two per patient, with the site in a further column."""
+    rows = [f"{label}/{i}.png,{label},{label}{i // 2},Rome" for label in ("cat", "dog") for i in range(10)]
+    table = labelled / "labels.csv"
+    table.write_text("\n".join(["image,label,patient,site", *rows]))
+    return table
+
+
+def test_groups_are_any_column_of_a_table(listed: Path) -> None:
+    dataset = open_dataset(listed, DataConfig(group_by="patient"))
+    dataset.require_usable()
+    assert {record.group for record in dataset.records} == {f"{label}{i}" for label in ("cat", "dog") for i in range(5)}
+    assert dataset.split_origin == "70/15/15 cut by content (seed 0, groups whole)"
+    with pytest.raises(UsageError, match=r"'cage' is no column of the table \(image, label, patient, site\) and no"):
+        open_dataset(listed, DataConfig(group_by="cage"))
+
+
+def test_images_in_several_rows_are_left_out_where_that_is_allowed(listed: Path) -> None:
+    listed.write_text(listed.read_text() + "\ncat/3.png,dog,dog9,Rome\n./dog/4.png,dog,dog2,Rome")
+    (found,) = open_dataset(listed).errors
+    assert (found.code, found.records) == ("duplicate-id", ("cat/3", "dog/4"))
+    dataset = open_dataset(listed, DataConfig(allow=("duplicate-id",)))
+    dataset.require_usable()
+    assert dataset.findings[0].message.endswith("(allowed: the images are left out)")
+    assert len(dataset.records) == 18
+    assert {record.id for record in dataset.records}.isdisjoint({"cat/3", "dog/4"})
 
 
 def test_splits_come_back_from_their_file(labelled: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from segkit.data.config import DataConfig
 from segkit.data.findings import Severity
-from segkit.data.split import group_records, read_split_file, split_records
+from segkit.data.split import group_records, split_records
 from segkit.data.stratify import stratify
 from segkit.errors import UsageError
 from segkit.structures import Record
@@ -164,7 +163,7 @@ def test_two_groups_cannot_be_cut() -> None:
     assert "2 groups cannot be cut" in split.findings[0].message
 
 
-def test_split_file_of_csv_and_of_a_saved_split(tmp_path: Path) -> None:
+def test_split_file_as_table_and_as_json(tmp_path: Path) -> None:
     found = records(4)
     table = tmp_path / "split.csv"
     table.write_text("id,split\n000,train\n001,Val\n002.png,test\n")
@@ -172,9 +171,9 @@ def test_split_file_of_csv_and_of_a_saved_split(tmp_path: Path) -> None:
     assert [record.split for record in split.records] == ["train", "val", "test", None]
     assert split.origin == "from split.csv"
     (left_out,) = split.findings
-    assert (left_out.code, left_out.files) == ("unassigned-image", ("003",))
+    assert (left_out.code, left_out.files, left_out.records) == ("unassigned-image", ("003",), ("003",))
     saved = tmp_path / "splits.json"
-    saved.write_text(json.dumps(split.to_dict()))
+    saved.write_text('{"train": ["000"], "val": ["001"], "test": ["002"]}')
     assert split_records(found, NOTHING, DataConfig(split=saved)).records == split.records
 
 
@@ -183,7 +182,7 @@ def test_split_file_of_csv_and_of_a_saved_split(tmp_path: Path) -> None:
     [
         ("id,split\na,train\nb,val\n", r"names no image of the data: it lists 'a', the data has '000'"),
         ("id,split\n000,training\n", r"unknown part 'training'; allowed: train, val, test"),
-        ("id,split\n000,train\n000,val\n", r"1 ids are listed twice, for example '000'"),
+        ("id,split\n000,train\n000,val\n", r"split\.csv lists 1 id twice, for example '000'; keep one row each"),
         ("name,part\n000,train\n", r"split.csv lacks the column id, split; it has name, part"),
         ("id,split\n000\n", r"split.csv, line 2: 1 cell"),
         ("", r"split.csv lacks the column id, split; it has none"),
@@ -196,23 +195,13 @@ def test_wrong_split_files_are_refused(tmp_path: Path, content: str, message: st
         split_records(records(3), NOTHING, DataConfig(split=path))
 
 
-def test_a_missing_split_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read the table .*none\.csv: No such file"):
-        read_split_file(tmp_path / "none.csv")
-    with pytest.raises(UsageError, match=r"cannot read the split file .*none\.json: No such file"):
-        read_split_file(tmp_path / "none.json")
-    (tmp_path / "list.json").write_text("[1, 2]")
-    with pytest.raises(UsageError, match="needs a list of ids for each of train, val and test"):
-        read_split_file(tmp_path / "list.json")
-
-
 @pytest.mark.parametrize(
     ("group_by", "message"),
     [
-        ("[", "is no regular expression"),
-        ("^0", "no part in parentheses"),
+        ("[", r"'\[' is no column \(the data is no table\) and no regular expression: "),
+        ("^0", "no regular expression with a part in parentheses; put them around what images of one group share"),
         ("^(1)", r"finds nothing in 3 of 3 ids, for example '000'"),
-        ("group", "no table with a filled column 'group'"),
+        ("group", r"'group' is no column \(the data is no table\) and no regular expression with a part"),
     ],
 )
 def test_wrong_group_by_is_refused(group_by: str, message: str) -> None:
@@ -221,8 +210,15 @@ def test_wrong_group_by_is_refused(group_by: str, message: str) -> None:
 
 
 def test_group_column_of_a_table() -> None:
-    found = [Record("a", Path("a.png"), group="p1")]
+    found = [Record("a", Path("a.png"), group="p1", columns={"group": "p1", "patient": "7", "site": ""})]
     assert group_records(found, "group") == tuple(found) == group_records(found, None)
+    assert [record.group for record in group_records(found, "Patient")] == ["7"]
+    assert [record.group for record in group_records(found, "(.)")] == ["a"]
+    with pytest.raises(UsageError, match="--group-by site: the column is empty for 1 of 1 image, for example 'a'"):
+        group_records(found, "site")
+    message = r"'patnt' is no column of the table \(group, patient, site\) and no .* Did you mean 'patient'\?"
+    with pytest.raises(UsageError, match=message):
+        group_records(found, "patnt")
 
 
 def test_ids_of_a_split_file_that_no_image_has_are_a_finding(tmp_path: Path) -> None:
@@ -232,4 +228,5 @@ def test_ids_of_a_split_file_that_no_image_has_are_a_finding(tmp_path: Path) -> 
     left_out, unknown = split.findings
     assert (left_out.code, left_out.files) == ("unassigned-image", ("001",))
     assert (unknown.code, unknown.files) == ("unknown-split-id", ("00l",))
-    assert "split.csv names 1 ids that no image has, for example '00l'. Did you mean '00" in unknown.message
+    assert "split.csv names 1 id that no image has, for example '00l'; ids are image names without" in unknown.message
+    assert unknown.message.endswith(" Did you mean '001'?")

@@ -72,6 +72,22 @@ def test_imagenet_weights_choose_a_backbone_that_has_them(discs: Path) -> None:
     assert plan(discs, model={"weights": "imagenet"}).model.backbone == "smp/resnet34"
 
 
+def test_large_crops_are_computed_at_half_resolution_on_a_cpu(discs: Path) -> None:
+    made = plan(discs, sampling={"crop": 128}).model
+    assert (made.backbone_options, made.decoder_options) == ({"width": 32, "stem_stride": 2}, {"out_stride": 2})
+    full = plan(discs, sampling={"crop": 128}, model={"backbone_options": {"stem_stride": 1, "width": 8}}).model
+    assert (full.backbone_options, full.decoder_options) == ({"width": 8, "stem_stride": 1}, {"out_stride": 1})
+    assert plan(discs).model.backbone_options == {}
+    assert plan(discs, sampling={"crop": 128}, model={"backbone": "smp/resnet18"}).model.decoder_options == {}
+
+
+def test_short_runs_change_images_less(discs: Path) -> None:
+    assert plan(discs).config.sampling.augment == "light"
+    assert plan(discs, training={"budget_seconds": 3600}).config.sampling.augment == "standard"
+    assert plan(discs, training={"epochs": 5}).config.sampling.augment == "standard"
+    assert plan(discs, sampling={"augment": "strong"}).config.sampling.augment == "strong"
+
+
 def test_a_resolved_plan_plans_itself(discs: Path, tmp_path: Path) -> None:
     first = plan(discs)
     first.config.to_yaml(tmp_path / "config.yaml")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segkit.errors import OutputError, SegkitError, UsageError
-from segkit.experiment.run import new_run
+from segkit.experiment.run import Run, environment, new_run
 
 
 def test_names_count_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +42,24 @@ def test_files_of_a_run_that_cannot_be_read(tmp_path: Path) -> None:
     (run.folder / "splits.json").write_text("{")
     with pytest.raises(SegkitError, match=r"cannot read .*splits\.json: it is damaged; start a new run"):
         run.read_json("splits.json")
+
+
+def test_the_command_repeats_the_run_whatever_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["/usr/bin/segkit", "train", "my cells", "--epochs", "3"])
+    found = environment("cpu", "fp32", Path("runs/my cells-1"))
+    assert found["command"] == f"segkit train --config '{tmp_path}/runs/my cells-1/config.yaml'"
+    assert found["typed"] == "segkit train 'my cells' --epochs 3"
+    monkeypatch.setattr("sys.argv", ["/home/me/notebook.py"])
+    assert environment("cpu", "fp32", Path("runs/my cells-1"))["typed"] is None
+
+
+def test_scores_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In UTF-8, whatever the machine's own encoding is."""
+    run = new_run(tmp_path / "run", tmp_path, "unet-plain")
+    assert run.scores == {}
+    (run.folder / "evaluation").mkdir()
+    (run.folder / "evaluation" / "metrics.json").write_bytes('{"classes": "Zellkörper"}'.encode())
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding="ascii": read(path, encoding=encoding))
+    assert Run(run.folder).scores == {"classes": "Zellkörper"}

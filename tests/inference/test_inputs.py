@@ -54,6 +54,7 @@ def test_named_file_of_any_kind_is_taken(scans: Path) -> None:
     ("given", "message"),
     [
         ("scans/a.tiff", r"scans/a.tiff does not exist; name an image, folder, .* Did you mean 'a.tif'\?"),
+        ("", "an input is empty, as a shell variable that was not set; name an image, folder or pattern"),
         ("nowhere/at/all", r"nowhere/at/all does not exist; name an image, folder, pattern or .txt list\.$"),
         ("scans/*.bmp", r"the pattern 'scans/\*.bmp' matches no image; read are .*\.png"),
         ("empty", r"empty holds no images; read are .*\.png"),

@@ -95,6 +95,13 @@ def test_wrong_name_gets_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyP
         find_model_file("something/else")
 
 
+def test_an_empty_name_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.safetensors").touch()
+    with pytest.raises(UsageError, match=r"no model '': it is no model file, no run folder and no name in weights/"):
+        find_model_file("")
+
+
 def test_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no model\.safetensors; name a run folder or a model file"):
         find_model_file(tmp_path)

@@ -69,7 +69,7 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path, files: list[P
     errors = {row["image"]: row["error"] for row in rows_of(out / "errors.csv")}
     assert list(errors) == [str(files[0]), str(files[1])]
     assert "cannot read" in errors[str(files[0])]
-    assert "the image has 1 channels, the model takes 3" in errors[str(files[1])]
+    assert "the image has 1 channel, the model takes 3" in errors[str(files[1])]
     assert [path.name for path in (out / "masks").iterdir()] == ["c.png"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
     described = f"1 of 3 images predicted; results in {out}; 2 failed, see {out / 'errors.csv'}; the first: cannot read"
@@ -176,3 +176,13 @@ def test_classifier_writes_a_table(tmp_path: Path, files: list[Path]) -> None:
     assert [row["class"] for row in rows] == ["class 1", "class 2", "class 0"]
     assert sum(float(row["probability"]) for row in rows) == pytest.approx(1, abs=1e-5)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"summary.csv"}
+
+
+@pytest.mark.parametrize("asked", ["overlay", "probabilities"])
+def test_a_classifier_refuses_what_it_cannot_write(tmp_path: Path, files: list[Path], asked: str) -> None:
+    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(), class_map(3), "classify")
+    with pytest.raises(UsageError, match=rf"'--{asked}' needs a model that predicts masks, and this one classifies"):
+        write_predictions(
+            predictor, files, tmp_path / "out", overlay=asked == "overlay", probabilities=asked == "probabilities"
+        )
+    assert not (tmp_path / "out").exists()

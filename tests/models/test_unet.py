@@ -84,3 +84,35 @@ def test_pools_lead_back_to_the_pixels_they_took() -> None:
 def test_wrong_number_of_channels_is_refused() -> None:
     with pytest.raises(UsageError, match="option channels has 2 values; this backbone needs 4"):
         create_model(num_classes=2, decoder_options={"channels": (64, 32)})
+
+
+def test_a_stem_stride_makes_every_level_coarser_and_the_logits_stay_full() -> None:
+    model = create_model(
+        num_classes=3,
+        in_channels=2,
+        backbone_options={"width": 4, "depth": 3, "stem_stride": 2},
+        decoder_options={"out_stride": 2},
+    )
+    assert [(spec.channels, spec.stride) for spec in model.backbone.specs] == [(4, 2), (8, 4), (16, 8)]
+    maps = model.backbone(torch.randn(1, 2, 32, 48)).maps
+    assert [tuple(found.shape[1:]) for found in maps] == [(4, 16, 24), (8, 8, 12), (16, 4, 6)]
+    logits = model(torch.randn(1, 2, 37, 53))["segment"]
+    assert logits.shape == (1, 3, 37, 53)
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    first = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+    assert first.weight.shape == (4, 8, 3, 3), "2 channels in blocks of 2 x 2 pixels"
+
+
+def test_a_coarser_map_leaves_finer_skips_out() -> None:
+    small = {"width": 4, "depth": 4}
+    full = create_model(num_classes=2, backbone_options=small)
+    half = create_model(num_classes=2, backbone_options=small, decoder_options={"out_stride": 2})
+    assert (full.decoder.out_stride, len(full.decoder.blocks)) == (1, 3)
+    assert (half.decoder.out_stride, len(half.decoder.blocks)) == (2, 2)
+    assert half(torch.randn(1, 3, 19, 23))["segment"].shape == (1, 2, 19, 23)
+
+
+def test_a_map_too_coarse_is_refused() -> None:
+    with pytest.raises(UsageError, match="out_stride=16 leaves nothing to decode; use 1"):
+        create_model(num_classes=2, backbone_options={"depth": 4}, decoder_options={"out_stride": 16})

@@ -150,6 +150,14 @@ def test_a_segkit_model_of_other_classes_starts_all_but_the_head(tmp_path: Path)
     )
 
 
+def test_a_run_folder_means_its_model(tmp_path: Path) -> None:
+    path = save_as_segkit(small_model(), tmp_path / "model.safetensors")
+    assert load_weights(small_model(), tmp_path).loaded == load_weights(small_model(), path).loaded
+    path.unlink()
+    with pytest.raises(UsageError, match=r"has no model\.safetensors; name a run folder or a model file"):
+        load_weights(small_model(), tmp_path)
+
+
 def test_a_segkit_model_of_another_task_starts_the_backbone(tmp_path: Path) -> None:
     source = small_model(task="classify", num_classes=7)
     model = small_model()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 from segkit.data.findings import Finding
 from segkit.errors import UsageError
 from segkit.registry import Registry
-from segkit.structures import Record
+from segkit.structures import Record, TaskName
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Listing:
 
     root: Path
     layout: str
-    task: Literal["segment", "classify"]
+    task: TaskName
     records: tuple[Record, ...]
     class_file: Path | None = None
     notes: tuple[str, ...] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segkit.data.findings import Finding
+from segkit.data.findings import Finding, shown
 from segkit.data.image_io import IMAGE_SUFFIXES
 from segkit.data.rules import finding
 
@@ -60,7 +60,7 @@ class ImageFiles:
     Attributes:
         folder: where they lie.
         files: path below the folder without suffix ("patient1/001") -> file.
-        repeated: files whose name without suffix another file has.
+        repeated: files that have the name without suffix of another one; the first by name is among `files` too.
         other_suffixes: suffix of the files that are no images -> their number.
     """
 
@@ -72,18 +72,17 @@ class ImageFiles:
     @classmethod
     def below(cls, folder: Path) -> ImageFiles:
         """List a folder and everything below it; hidden files are left out."""
-        files: dict[str, Path] = {}
-        repeated: list[Path] = []
+        by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         other: Counter[str] = Counter()
         for relative in sorted(_walk(str(folder), "")):
             stem, suffix = _cut_suffix(relative)
             if suffix.lower() not in IMAGE_SUFFIXES:
                 other[suffix.lower()] += 1
-            elif stem in files:
-                repeated.append(folder / relative)
             else:
-                files[stem] = folder / relative
-        return cls(folder, files, tuple(repeated), other)
+                by_stem[stem].append(folder / relative)
+        files = {stem: found[0] for stem, found in by_stem.items()}
+        repeated = tuple(file for found in by_stem.values() if len(found) > 1 for file in found)
+        return cls(folder, files, repeated, other)
 
     def notes(self, root: Path) -> list[str]:
         """A sentence about the files that are no images."""
@@ -108,11 +107,6 @@ def holds_other_files_only(folder: Path) -> bool:
 def find_class_file(root: Path) -> Path | None:
     """The class file beside the data."""
     return next((root / name for name in CLASS_FILES if (root / name).is_file()), None)
-
-
-def shown(path: Path, root: Path) -> str:
-    """A path as the user is told it: below the data set's folder, with forward slashes."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def finding_of_files(code: str, message: str, files: Sequence[Path], root: Path) -> list[Finding]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.data.formats._folders import FolderName, holds_images, holds_other_files_only, subfolders
-from segkit.data.split import PARTS
 from segkit.errors import DataError
+from segkit.structures import PARTS
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from segkit.data.formats._folders import (
     FolderName,
     ImageFiles,
     find_class_file,
-    finding_of_files,
     holds_images,
     subfolders,
 )
-from segkit.data.formats._ids import unique_ids
+from segkit.data.formats._ids import duplicate_ids, unique_ids
 from segkit.errors import DataError
+from segkit.ops.words import counted
 from segkit.structures import Record
 
 
@@ -36,7 +36,7 @@ class ImageFolder:
         names = sorted({folder.name for folder, _ in folders})
         if len(names) < 2:
             raise DataError(
-                f"{root} has images of {len(names)} classes; expected at least two folders of images, one per class"
+                f"{root} holds {counted(len(names), 'folder')} of images; expected at least two, one per class"
             )
         listed = [(ImageFiles.below(folder), split) for folder, split in folders]
         records = [
@@ -47,7 +47,6 @@ class ImageFolder:
         records, id_notes = unique_ids(records)
         assigned = apply_split_files(root, records)
         repeated = [file for files, _ in listed for file in files.repeated]
-        message = "files that differ from another one by the suffix alone ({n}): keep one of them"
         return Listing(
             root=root,
             layout="one folder per class" + (", split first" if folders[0][1] else ""),
@@ -55,7 +54,7 @@ class ImageFolder:
             records=tuple(sorted(assigned.records, key=lambda record: record.id)),
             class_file=find_class_file(root),
             notes=(*(note for files, _ in listed for note in files.notes(root)), *id_notes, *assigned.notes),
-            findings=(*finding_of_files("duplicate-id", message, repeated, root), *assigned.findings),
+            findings=(*duplicate_ids(repeated, assigned.records, root), *assigned.findings),
         )
 
 

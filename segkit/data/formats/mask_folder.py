@@ -11,7 +11,7 @@ from segkit.data.findings import Finding
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._folders import ImageFiles, find_class_file, finding_of_files, holds_images, subfolders
-from segkit.data.formats._ids import unique_ids
+from segkit.data.formats._ids import duplicate_ids, unique_ids
 from segkit.data.formats._layout import Part, find_layout
 from segkit.data.formats._pairing import EQUAL_NAMES, find_class_files, find_rule
 from segkit.errors import DataError
@@ -44,6 +44,7 @@ class MaskFolder:
             raise DataError(_nothing_paired(parts))
         records, id_notes = unique_ids([record for part in parts for record in part.records])
         assigned = apply_split_files(root, records, [id_ for part in parts for id_ in part.missing])
+        repeated = [file for part in parts for file in part.repeated]
         notes = [*(note for part in parts for note in part.notes), *id_notes, *assigned.notes]
         return Listing(
             root=root,
@@ -52,7 +53,7 @@ class MaskFolder:
             records=tuple(sorted(assigned.records, key=lambda record: record.id)),
             class_file=find_class_file(root),
             notes=tuple(dict.fromkeys(notes)),
-            findings=(*_findings(parts, root), *assigned.findings),
+            findings=(*_findings(parts, root), *duplicate_ids(repeated, assigned.records, root), *assigned.findings),
         )
 
 
@@ -65,7 +66,7 @@ class _ListedPart:
         records: images with a mask.
         missing: id -> image without a mask.
         orphans: masks without an image.
-        repeated: files whose name without suffix another file of the folder has.
+        repeated: files that have the name without suffix of another one of the folder.
         notes: what to say about the part.
     """
 
@@ -148,12 +149,10 @@ def _findings(parts: list[_ListedPart], root: Path) -> list[Finding]:
     unlabelled = [part.part.images for part in parts if part.part.masks is None]
     missing = [file for part in parts if part.part.masks is not None for file in part.missing.values()]
     orphans = [file for part in parts for file in part.orphans]
-    repeated = [file for part in parts for file in part.repeated]
     listed = {
         "unlabelled-split": ("folders of images without a folder of masks ({n}) are left out", unlabelled),
         "missing-mask": ("images without a mask ({n}): add the masks, or take the images out", missing),
         "orphan-mask": ("masks without an image ({n}) are left out", orphans),
-        "duplicate-id": ("files that differ from another one by the suffix alone ({n}): keep one of them", repeated),
     }
     return [
         found for code, (message, files) in listed.items() for found in finding_of_files(code, message, files, root)

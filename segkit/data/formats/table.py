@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from segkit.data.csv_table import TABLE_SUFFIXES, read_columns, read_rows
 from segkit.data.findings import Finding
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
-from segkit.data.formats._csv import TABLE_SUFFIXES, read_columns, read_rows
 from segkit.data.formats._folders import SPLITS, find_class_file
 from segkit.data.formats._layout import find_layout
 from segkit.data.rules import finding
 from segkit.errors import DataError, UsageError, nearest
-from segkit.structures import Record
+from segkit.structures import Record, TaskName
 
 COLUMNS = ("image", "mask", "label", "group", "split")
+
+Row = dict[str, str]
 
 
 @FORMATS.register("table")
 class Table:
     """CSV or TSV with the columns `image` and `mask` or `label`, and if wanted `group` and `split`.
 
-    Paths are relative to the table's folder; the cells are separated by commas, semicolons or tabs.
+    `--group-by` takes any further column. Paths are relative to the table's folder; the cells are separated by commas,
+    semicolons or tabs.
     """
 
     rank: ClassVar[int] = 0
@@ -44,15 +48,14 @@ class Table:
         """
         path = root if root.is_file() else _only_table(root)
         columns = _checked_columns(path)
-        rows = read_rows(path)
-        task: Literal["segment", "classify"] = "segment" if "mask" in columns else "classify"
+        rows = _checked_rows(path)
+        task: TaskName = "segment" if "mask" in columns else "classify"
         target = "mask" if task == "segment" else "label"
         without = sorted({row["image"] for row in rows if not _has_target(path.parent, row, target)})
-        records = {_id(row["image"]): _record(path, row) for row in rows if _has_target(path.parent, row, target)}
+        records = {_id(row): _record(path, row) for row in rows if _has_target(path.parent, row, target)}
         if not records:
             raise DataError(f"{path} names no image with a {target}; paths in the table are relative to its folder")
-        repeated = [image for image, count in Counter(_id(row["image"]) for row in rows).items() if count > 1]
-        assigned = apply_split_files(path.parent, list(records.values()), [_id(image) for image in without])
+        assigned = apply_split_files(path.parent, list(records.values()), [_id(row) for row in rows])
         return Listing(
             root=root,
             layout=f"table {path.name}",
@@ -60,7 +63,7 @@ class Table:
             records=tuple(sorted(assigned.records, key=lambda record: record.id)),
             class_file=find_class_file(path.parent),
             notes=assigned.notes,
-            findings=(*_findings(without, repeated, target), *assigned.findings),
+            findings=(*_without_target(without, target), *_duplicates(rows), *assigned.findings),
         )
 
 
@@ -100,14 +103,22 @@ def _checked_columns(path: Path) -> tuple[str, ...]:
     raise UsageError(f"{path} lacks the column {lacking}; it has {found}.{next(filter(None, hints), '')}")
 
 
-def _record(path: Path, row: dict[str, str]) -> Record:
+def _checked_rows(path: Path) -> list[Row]:
+    rows = read_rows(path)
+    if not all(row["image"] for row in rows):
+        raise UsageError(f"{path} has rows without an image; name it in the column image, or take the rows out")
+    return rows
+
+
+def _record(path: Path, row: Row) -> Record:
     return Record(
-        id=_id(row["image"]),
+        id=_id(row),
         image=path.parent / row["image"],
         mask=path.parent / row["mask"] if row.get("mask") else None,
         label=row.get("label") or None,
         group=row.get("group") or None,
         split=_split(path, row.get("split", "")),
+        columns=row,
     )
 
 
@@ -118,22 +129,28 @@ def _split(path: Path, name: str) -> str | None:
     return SPLITS[name.lower()] if name else None
 
 
-def _has_target(folder: Path, row: dict[str, str], target: str) -> bool:
+def _has_target(folder: Path, row: Row, target: str) -> bool:
     return bool(row[target]) and (target == "label" or (folder / row[target]).is_file())
 
 
-def _id(image: str) -> str:
-    return str(PurePosixPath(image).with_suffix(""))
+def _id(row: Row) -> str:
+    return str(PurePosixPath(row["image"]).with_suffix(""))
 
 
-def _findings(without: list[str], repeated: list[str], target: str) -> list[Finding]:
+def _without_target(images: Sequence[str], target: str) -> list[Finding]:
     """An image that does not exist is no matter of names: reading it says so."""
-    found = []
-    if without:
-        code, what = ("missing-mask", "an existing mask") if target == "mask" else ("unknown-label", "a label")
-        message = f"images without {what} ({len(without)}): fill the column {target}, or take the rows out"
-        found.append(finding(code, message, without))
-    if repeated:
-        message = f"images in several rows, or that differ by the suffix alone ({len(repeated)}): keep one row each"
-        found.append(finding("duplicate-id", message, repeated))
-    return found
+    if not images:
+        return []
+    code, what = ("missing-mask", "an existing mask") if target == "mask" else ("unknown-label", "a label")
+    message = f"images without {what} ({len(images)}): fill the column {target}, or take the rows out"
+    return [finding(code, message, images)]
+
+
+def _duplicates(rows: Sequence[Row]) -> list[Finding]:
+    """Nothing says which of several rows is right, so the image is in doubt whatever they name."""
+    repeated = {id_ for id_, number in Counter(map(_id, rows)).items() if number > 1}
+    if not repeated:
+        return []
+    message = f"images in several rows, or that differ by the suffix alone ({len(repeated)}): keep one row each"
+    images = sorted({row["image"] for row in rows if _id(row) in repeated})
+    return [finding("duplicate-id", message, images, sorted(repeated))]

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from segkit.errors import UnreadableFileError
 from segkit.registry import Registry
 
+MAX_CHANNELS = 16
+"""Most channels of an image; a file with more is a stack of images."""
+
 MAX_PIXELS = 2**29
 """Largest image that is read, 23,170 x 23,170 pixels: a small file that claims more is a mistake or an attack."""
 

@@ -9,10 +9,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from segkit.data.readers._base import READERS, Raster, check_size, orient
+from segkit.data.readers._base import MAX_CHANNELS, READERS, Raster, check_size, orient
 from segkit.errors import UnreadableFileError
-
-MAX_CHANNELS = 16
 
 _ORIENTATION = 274
 _CHANNEL_AXES = "SCIQ"  # samples, channels, pages, and tifffile's name for an axis without one

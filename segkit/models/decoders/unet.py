@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
@@ -32,7 +34,7 @@ class UnetBlock(nn.Module):
 
 
 class UnetDecoder(Decoder):
-    """One block per finer map, then blocks without a skip up to the size of the image.
+    """One block per finer map, then, where the finest is too coarse, blocks without a skip.
 
     Source: Ronneberger et al. 2015, "U-Net", figure 1, with padded convolutions and batch normalization.
 
@@ -40,15 +42,18 @@ class UnetDecoder(Decoder):
         specs: the maps of the backbone.
         upsample: how a map grows; the paper's is `transposed`.
         channels: channels of the blocks, coarse to fine; None: halving from 256, never more than the skip's.
+        out_stride: pixels of the image per pixel of the decoded map; finer maps of the backbone are not used.
     """
 
-    def __init__(self, specs: Specs, upsample: UpsamplingName, channels: tuple[int, ...] | None) -> None:
+    def __init__(
+        self, specs: Specs, upsample: UpsamplingName, channels: tuple[int, ...] | None, out_stride: int
+    ) -> None:
         super().__init__()
-        coarsest, *targets = _targets(specs)
+        coarsest, *targets = _targets(specs, out_stride)
         channels = channels or _default_channels(targets)
         if len(channels) != len(targets):
             raise UsageError(f"decoder option channels has {len(channels)} values; this backbone needs {len(targets)}")
-        self.out_channels, self.out_stride = channels[-1], 1
+        self.out_channels, self.out_stride = channels[-1], targets[-1].stride
         self.strides = [target.stride for target in targets]
         blocks: list[UnetBlock] = []
         before, stride = coarsest.channels, coarsest.stride
@@ -59,19 +64,21 @@ class UnetDecoder(Decoder):
         initialize(self)
 
     def forward(self, features: Features, size: Size) -> Tensor:
-        """Decode to a map (N, out_channels, H, W) with (H, W) = `size`."""
-        x, *skips = reversed(features.maps)
+        """Decode the features of images of `size` (H, W) to a map (N, out_channels, H / out_stride, W / out_stride)."""
+        x, *skips = list(reversed(features.maps))[: len(self.blocks) + 1]
         for block, stride, skip in zip_longest(self.blocks, self.strides, skips):
             height, width = (-(-side // stride) for side in size) if skip is None else skip.shape[-2:]
             x = block(x, skip, (height, width))
         return x
 
 
-def _targets(specs: Specs) -> list[FeatureSpec]:
-    """The maps from coarse to fine; below the finest come levels without a skip (0 channels) down to stride 1."""
-    targets = list(reversed(specs))
-    while (stride := targets[-1].stride) > 1:
-        targets.append(FeatureSpec(0, stride // 2 if stride % 2 == 0 else 1))
+def _targets(specs: Specs, out_stride: int) -> list[FeatureSpec]:
+    """The maps from coarse to fine, then levels without a skip (0 channels), down to `out_stride`."""
+    targets = [spec for spec in reversed(specs) if spec.stride >= out_stride]
+    if len(targets) < 2 and not (targets and targets[-1].stride > out_stride):
+        raise UsageError(f"decoder option out_stride={out_stride} leaves nothing to decode; use {specs[0].stride}")
+    while (stride := targets[-1].stride) > out_stride:
+        targets.append(FeatureSpec(0, max(stride // 2 if stride % 2 == 0 else 1, out_stride)))
     return targets
 
 
@@ -81,10 +88,14 @@ def _default_channels(targets: Specs) -> tuple[int, ...]:
 
 
 def build_unet(
-    specs: Specs, *, upsample: UpsamplingName = "transposed", channels: tuple[int, ...] | None = None
+    specs: Specs,
+    *,
+    upsample: UpsamplingName = "transposed",
+    channels: tuple[int, ...] | None = None,
+    out_stride: Annotated[int, Field(ge=1)] = 1,
 ) -> UnetDecoder:
-    """Build the U-Net decoder: how it upsamples, and the channels of its blocks from coarse to fine."""
-    return UnetDecoder(specs, upsample, channels)
+    """Build the U-Net decoder: how it upsamples, channels of its blocks from coarse to fine, stride of its map."""
+    return UnetDecoder(specs, upsample, channels, out_stride)
 
 
 DECODERS.register("unet")(DecoderEntry(build_unet, "segkit"))

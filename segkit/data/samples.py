@@ -1,0 +1,62 @@
+"""One record from disk: its image, and its mask or label as class indices. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.data.image_io import read_image, read_mask
+from segkit.errors import DataError
+from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
+
+
+def load_sample(record: Record, classes: ClassMap) -> Sample:
+    """Read a record's image and, where it has them, its mask and label, as class indices.
+
+    Raises:
+        UnreadableFileError: a file that cannot be read as an image.
+        DataError: a mask value or label that is no class, or a mask of another size than its image.
+    """
+    image = read_image(record.image)
+    mask = None if record.mask is None else _read_classes(record.mask, classes)
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise DataError(
+            f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
+            f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
+        )
+    label = None if record.label is None else _label_index(record, classes)
+    return Sample(record, image, mask, label)
+
+
+def _label_index(record: Record, classes: ClassMap) -> int:
+    if record.label not in classes.names:
+        raise DataError(f"{record.id}: label {record.label!r} is no class; classes: {', '.join(classes.names)}")
+    return classes.names.index(record.label)
+
+
+def _read_classes(mask: Path | Mapping[str, Path], classes: ClassMap) -> NDArray[np.int16]:
+    """Class indices (H, W) of one mask file, or of one file per class, where everything but 0 means the class.
+
+    Of several classes that claim a pixel the last in the class map has it; one that none claims is background, or not
+    counted where there is no background.
+    """
+    if isinstance(mask, Path):
+        try:
+            return classes.values_to_indices(read_mask(mask))
+        except DataError as error:
+            raise DataError(f"{mask}: {error}; 'segkit check' lists all such masks") from None
+    claimed = {_class_index(name, path, classes): read_mask(path) != 0 for name, path in mask.items()}
+    unclaimed = IGNORE_INDEX if classes.background is None else classes.background
+    indices = np.full(next(iter(claimed.values())).shape, unclaimed, np.int16)
+    for index in sorted(claimed):
+        indices[claimed[index]] = index
+    return indices
+
+
+def _class_index(name: str, path: Path, classes: ClassMap) -> int:
+    if name not in classes.names:
+        raise DataError(f"{path}: {name!r} is no class; classes: {', '.join(classes.names)}")
+    return classes.names.index(name)
