@@ -4,7 +4,7 @@
 | --- | --- |
 | network | `plain` with the `unet` decoder, `plain` alone for classification: trains from scratch in minutes |
 | resolution of the maps | half the image's on a CPU where crops are at least 128, else the image's |
-| augmentation | `light` for budgets up to 15 minutes, else `standard` |
+| augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, or the multiple of 32 that holds an image where the images are smaller |
 | size (classification) | 128, or the longest side where all images are smaller |
 | batch | segmentation 4 on a CPU, 16 on a GPU; classification 32 and 128 |
@@ -45,7 +45,12 @@ CROP = 256
 COARSE_CROP = 128
 """Crops from this size on are decoded at half resolution on a CPU; smaller images may hang on single pixels."""
 
-SHORT_BUDGET = 15 * 60.0
+MANY_PASSES = 50
+"""Passes over the images above which they are changed more; below, it would only slow the learning."""
+
+CROPS_PER_SECOND = {False: 20, True: 200}
+"""What the default network trains on, without and with a GPU; only a guess before a run."""
+
 DEFAULT_BUDGET = {False: 600.0, True: 1800.0}
 """Seconds, without and with a GPU."""
 CLASSIFY_SIDE = 128
@@ -105,9 +110,8 @@ def make_plan(
     _refuse_without_effect(config, dataset)
     counts = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
     intensities = fingerprint["intensities"]
-    augment = config.sampling.augment or _default_augmentation(config.training, device)
     plan_sampling = _plan_whole_images if task == "classify" else _plan_crops
-    sampling, why_sampling = plan_sampling(config.sampling, augment, dataset, counts)
+    sampling, why_sampling = plan_sampling(config.sampling, dataset, counts, _Length(config.training, device))
     coarse = task == "segment" and device.type == "cpu" and sampling.crop >= COARSE_CROP
     model, why_model = _plan_model(config.model, dataset, channels=len(intensities["mean"]), coarse=coarse)
     training, why_training = _plan_training(config.training, model, counts, device)
@@ -184,36 +188,54 @@ def _plan_model(
     return config, reasons
 
 
-def _default_augmentation(training: TrainingConfig, device: torch.device) -> PresetName:
-    short = (
-        training.epochs is None and (training.budget_seconds or DEFAULT_BUDGET[device.type == "cuda"]) <= SHORT_BUDGET
-    )
-    return "light" if short else "standard"
+@dataclass(frozen=True)
+class _Length:
+    """How long a run will be, as far as it is known before the network is built."""
+
+    training: TrainingConfig
+    device: torch.device
+
+    def passes(self, crops_per_pass: int) -> float:
+        """Times that training will see every crop: the epochs, or a guess from the budget and a usual speed."""
+        if self.training.epochs is not None:
+            return self.training.epochs
+        gpu = self.device.type == "cuda"
+        return (self.training.budget_seconds or DEFAULT_BUDGET[gpu]) * CROPS_PER_SECOND[gpu] / crops_per_pass
+
+    def augmentation(self, given: PresetName | None, crops_per_pass: int) -> tuple[PresetName, str]:
+        """How far to change images, and why: what is seen often is changed more."""
+        if given is not None:
+            return given, "as asked"
+        passes = self.passes(crops_per_pass)
+        return "standard" if passes > MANY_PASSES else "light", f"about {max(passes, 1):.0f} passes over the images"
 
 
 def _plan_whole_images(
-    given: SamplingSettings, augment: PresetName, dataset: OpenDataset, _: Mapping[str, int]
+    given: SamplingSettings, dataset: OpenDataset, _: Mapping[str, int], length: _Length
 ) -> tuple[Sampling, list[Reason]]:
     longest = max(max(size) for size in _training_sizes(dataset))
     side = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
+    augment, why_augment = length.augmentation(given.augment, len(dataset.split("train")))
     sampling = Sampling(side, given.draws_per_image or 1, 0.0, augment, bool(given.orientation_free))
     why = "as asked" if given.crop else f"the longest side is {longest} pixels"
-    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {augment}", "for whole images")]
+    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {augment}", why_augment)]
 
 
 def _plan_crops(
-    given: SamplingSettings, augment: PresetName, dataset: OpenDataset, pixels: Mapping[str, int]
+    given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int], length: _Length
 ) -> tuple[Sampling, list[Reason]]:
     height, width = (median(side) for side in zip(*_training_sizes(dataset), strict=True))
     crop = given.crop or min(CROP, 32 * ceil(max(height, width) / 32))
     draws = given.draws_per_image or max(1, round(height * width / crop**2))
     share, why_share = _foreground_share(given, dataset, pixels)
     free, why_free = _orientation(given, dataset)
-    turned = ", turned and flipped freely" if free else ""
+    augment, why_augment = length.augmentation(given.augment, draws * len(dataset.split("train")))
+    turned = "turned and flipped freely" if free else "flipped sideways only"
     return Sampling(crop, draws, share, augment, free), [
         (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)"),
         (f"{share:.0%} of the crops around a class drawn at random", why_share),
-        (f"augmentation {augment}{turned}", why_free),
+        (f"augmentation {augment}", why_augment),
+        (turned if augment != "none" else "not flipped", why_free),
     ]
 
 

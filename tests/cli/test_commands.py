@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from segkit.cli import main
+from segkit.data import image_io
 from segkit.inference import writer
 from tests.inference.test_loading import save
 
@@ -66,7 +67,7 @@ def test_a_prediction_that_is_ended_leaves_its_tables(
     number: signal.Signals,
     code: int,
 ) -> None:
-    genuine = writer.write_mask
+    genuine = image_io.write_mask
     handler = signal.getsignal(signal.SIGTERM)
 
     def end_after_two(path: Path, *arguments: object) -> None:

@@ -81,10 +81,12 @@ def test_large_crops_are_computed_at_half_resolution_on_a_cpu(discs: Path) -> No
     assert plan(discs, sampling={"crop": 128}, model={"backbone": "smp/resnet18"}).model.decoder_options == {}
 
 
-def test_short_runs_change_images_less(discs: Path) -> None:
-    assert plan(discs).config.sampling.augment == "light"
-    assert plan(discs, training={"budget_seconds": 3600}).config.sampling.augment == "standard"
-    assert plan(discs, training={"epochs": 5}).config.sampling.augment == "standard"
+def test_images_seen_often_are_changed_more(discs: Path) -> None:
+    assert plan(discs, training={"epochs": 5}).config.sampling.augment == "light"
+    assert plan(discs, training={"epochs": 100}).config.sampling.augment == "standard"
+    # 8 crops per pass, 20 per second: 10 s are 25 passes, 60 s are 150
+    assert plan(discs, training={"budget_seconds": 10}).config.sampling.augment == "light"
+    assert plan(discs, training={"budget_seconds": 60}).config.sampling.augment == "standard"
     assert plan(discs, sampling={"augment": "strong"}).config.sampling.augment == "strong"
 
 

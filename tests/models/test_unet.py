@@ -7,7 +7,7 @@ import torch
 
 from segkit.errors import UsageError
 from segkit.models.backbones._base import FeatureSpec
-from segkit.models.decoders.unet import build_unet
+from segkit.models.decoders.unet import UnetDecoder, build_unet
 from segkit.models.factory import create_model
 
 
@@ -108,8 +108,9 @@ def test_a_coarser_map_leaves_finer_skips_out() -> None:
     small = {"width": 4, "depth": 4}
     full = create_model(num_classes=2, backbone_options=small)
     half = create_model(num_classes=2, backbone_options=small, decoder_options={"out_stride": 2})
-    assert (full.decoder.out_stride, len(full.decoder.blocks)) == (1, 3)
-    assert (half.decoder.out_stride, len(half.decoder.blocks)) == (2, 2)
+    for model, stride, blocks in ((full, 1, 3), (half, 2, 2)):
+        assert isinstance(model.decoder, UnetDecoder)
+        assert (model.decoder.out_stride, len(model.decoder.blocks)) == (stride, blocks)
     assert half(torch.randn(1, 3, 19, 23))["segment"].shape == (1, 2, 19, 23)
 
 
