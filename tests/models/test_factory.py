@@ -82,8 +82,8 @@ def test_wrong_values_are_configuration_errors(arguments: dict[str, Any], messag
 
 def test_the_config_of_a_network_has_every_option_resolved() -> None:
     config = create_model(num_classes=2, backbone_options={"width": 8}).config
-    assert config.backbone_options == {"width": 8, "depth": 5, "max_width": 256}
-    assert config.decoder_options == {"upsample": "transposed"}
+    assert config.backbone_options == {"width": 8, "depth": 5, "max_width": 256, "stem_stride": 1}
+    assert config.decoder_options == {"upsample": "transposed", "out_stride": 1}
 
 
 def test_an_architecture_sets_its_own_stride_unless_told_otherwise() -> None:
@@ -123,12 +123,12 @@ def test_names_are_listed_with_what_can_be_set() -> None:
         "name": "plain",
         "kind": "backbone",
         "family": "segkit",
-        "options": ["width=24", "depth=5", "max_width=256"],
+        "options": ["width=24", "depth=5", "max_width=256", "stem_stride=1"],
         "weights": [],
         "capabilities": ["pool_indices"],
     }
     assert "imagenet" in rows["backbone", "smp/resnet34"]["weights"]
-    assert rows["decoder", "unet"]["options"] == ["upsample=transposed", "channels=auto"]
+    assert rows["decoder", "unet"]["options"] == ["upsample=transposed", "channels=auto", "out_stride=1"]
     assert rows["decoder", "smp/dpt"]["requires"] == ["prefix_tokens"]
     assert sum(kind == "decoder" for kind, _ in rows) == 13
 
