@@ -2,7 +2,7 @@
 
 | choice | default |
 | --- | --- |
-| network | `plain` with the `unet` decoder, `plain` alone for classification: trains from scratch in minutes |
+| network | `plain` with the `unet` decoder, `plain` alone for classification |
 | resolution of the maps | half the image's on a CPU where crops are at least 128, else the image's |
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, or the multiple of 32 that holds an image where the images are smaller |
@@ -23,52 +23,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
-from statistics import median
 from typing import Any
 
 import torch
 
-from segkit.data.augment import PresetName
 from segkit.data.opening import OpenDataset
-from segkit.data.samples import load_sample
 from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig, ModelSettings, SamplingSettings
 from segkit.experiment.duration import format_duration
-from segkit.experiment.orientation import IMAGES, has_up
+from segkit.experiment.sampling import (
+    DEFAULT_BUDGET,
+    Reason,
+    RunLength,
+    Sampling,
+    plan_crops,
+    plan_whole_images,
+)
 from segkit.models.config import ModelConfig
 from segkit.pipeline import Pipeline
 from segkit.training.config import TrainingConfig
 from segkit.training.precision import choose_precision
 
-CROP = 256
 COARSE_CROP = 128
 """Crops from this size on are decoded at half resolution on a CPU; smaller images may hang on single pixels."""
-
-MANY_PASSES = 50
-"""Passes over the images above which they are changed more; below, it would only slow the learning."""
-
-CROPS_PER_SECOND = {False: 20, True: 200}
-"""What the default network trains on, without and with a GPU; only a guess before a run."""
-
-DEFAULT_BUDGET = {False: 600.0, True: 1800.0}
-"""Seconds, without and with a GPU."""
-CLASSIFY_SIDE = 128
-RARE = 0.05
-
-Reason = tuple[str, str]
-"""A choice and why it was made, as printed."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """What of an image the network sees in one training step; the fields are those of `SamplingSettings`, decided."""
-
-    crop: int
-    draws_per_image: int
-    foreground_share: float
-    augment: PresetName
-    orientation_free: bool
 
 
 @dataclass(frozen=True)
@@ -110,8 +87,8 @@ def make_plan(
     _refuse_without_effect(config, dataset)
     counts = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
     intensities = fingerprint["intensities"]
-    plan_sampling = _plan_whole_images if task == "classify" else _plan_crops
-    sampling, why_sampling = plan_sampling(config.sampling, dataset, counts, _Length(config.training, device))
+    plan_sampling = plan_whole_images if task == "classify" else plan_crops
+    sampling, why_sampling = plan_sampling(config.sampling, dataset, counts, RunLength(config.training, device))
     coarse = task == "segment" and device.type == "cpu" and sampling.crop >= COARSE_CROP
     model, why_model = _plan_model(config.model, dataset, channels=len(intensities["mean"]), coarse=coarse)
     training, why_training = _plan_training(config.training, model, counts, device)
@@ -186,82 +163,6 @@ def _plan_model(
         decoder_options=decoder_options,
     )
     return config, reasons
-
-
-@dataclass(frozen=True)
-class _Length:
-    """How long a run will be, as far as it is known before the network is built."""
-
-    training: TrainingConfig
-    device: torch.device
-
-    def passes(self, crops_per_pass: int) -> float:
-        """Times that training will see every crop: the epochs, or a guess from the budget and a usual speed."""
-        if self.training.epochs is not None:
-            return self.training.epochs
-        gpu = self.device.type == "cuda"
-        return (self.training.budget_seconds or DEFAULT_BUDGET[gpu]) * CROPS_PER_SECOND[gpu] / crops_per_pass
-
-    def augmentation(self, given: PresetName | None, crops_per_pass: int) -> tuple[PresetName, str]:
-        """How far to change images, and why: what is seen often is changed more."""
-        if given is not None:
-            return given, "as asked"
-        passes = self.passes(crops_per_pass)
-        return "standard" if passes > MANY_PASSES else "light", f"about {max(passes, 1):.0f} passes over the images"
-
-
-def _plan_whole_images(
-    given: SamplingSettings, dataset: OpenDataset, _: Mapping[str, int], length: _Length
-) -> tuple[Sampling, list[Reason]]:
-    longest = max(max(size) for size in _training_sizes(dataset))
-    side = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
-    augment, why_augment = length.augmentation(given.augment, len(dataset.split("train")))
-    sampling = Sampling(side, given.draws_per_image or 1, 0.0, augment, bool(given.orientation_free))
-    why = "as asked" if given.crop else f"the longest side is {longest} pixels"
-    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {augment}", why_augment)]
-
-
-def _plan_crops(
-    given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int], length: _Length
-) -> tuple[Sampling, list[Reason]]:
-    height, width = (median(side) for side in zip(*_training_sizes(dataset), strict=True))
-    crop = given.crop or min(CROP, 32 * ceil(max(height, width) / 32))
-    draws = given.draws_per_image or max(1, round(height * width / crop**2))
-    share, why_share = _foreground_share(given, dataset, pixels)
-    free, why_free = _orientation(given, dataset)
-    augment, why_augment = length.augmentation(given.augment, draws * len(dataset.split("train")))
-    turned = "turned and flipped freely" if free else "flipped sideways only"
-    return Sampling(crop, draws, share, augment, free), [
-        (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)"),
-        (f"{share:.0%} of the crops around a class drawn at random", why_share),
-        (f"augmentation {augment}", why_augment),
-        (turned if augment != "none" else "not flipped", why_free),
-    ]
-
-
-def _training_sizes(dataset: OpenDataset) -> list[tuple[int, int]]:
-    return [dataset.facts.images[record.id].size for record in dataset.split("train")]
-
-
-def _foreground_share(given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]) -> tuple[float, str]:
-    if given.foreground_share is not None:
-        return given.foreground_share, "as asked"
-    foreground = [dataset.classes.names[index] for index in dataset.classes.foreground]
-    shares = {name: pixels[name] / max(1, sum(pixels.values())) for name in foreground}
-    rarest = min(shares, key=lambda name: shares[name])
-    if shares[rarest] < RARE:
-        return 1 / 3, f"{rarest} has {shares[rarest]:.1%} of the training pixels"
-    return 0.0, f"no class is rare, {rarest} has {shares[rarest]:.0%} of the training pixels"
-
-
-def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, str]:
-    if given.orientation_free is not None:
-        return given.orientation_free, "as asked"
-    records = dataset.split("train")
-    seen = [load_sample(record, dataset.classes).mask for record in records[:: max(1, len(records) // IMAGES)][:IMAGES]]
-    if has_up([mask for mask in seen if mask is not None], dataset.classes):
-        return False, "the masks have an up and a down"
-    return True, "the masks look alike upside down"
 
 
 def _plan_training(

@@ -1,0 +1,124 @@
+"""What of an image the network sees in one training step: crops, their place, and how far they are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+
+import torch
+
+from segkit.data.augment import PresetName
+from segkit.data.opening import OpenDataset
+from segkit.data.samples import load_sample
+from segkit.experiment.config import SamplingSettings
+from segkit.experiment.orientation import IMAGES, has_up
+from segkit.training.config import TrainingConfig
+
+CROP = 256
+CLASSIFY_SIDE = 128
+RARE = 0.05
+
+MANY_PASSES = 50
+"""Passes over the images above which they are changed more; below, it would only slow the learning."""
+
+CROPS_PER_SECOND = {False: 20, True: 200}
+"""What the default network trains on, without and with a GPU; only a guess before a run."""
+
+DEFAULT_BUDGET = {False: 600.0, True: 1800.0}
+"""Seconds, without and with a GPU."""
+
+Reason = tuple[str, str]
+"""A choice and why it was made, as printed."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What of an image the network sees in one training step; the fields are those of `SamplingSettings`, decided."""
+
+    crop: int
+    draws_per_image: int
+    foreground_share: float
+    augment: PresetName
+    orientation_free: bool
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """How long a run will be, as far as it is known before the network is built."""
+
+    training: TrainingConfig
+    device: torch.device
+
+    def passes(self, crops_per_pass: int) -> float:
+        """Times that training will see every crop: the epochs, or a guess from the budget and a usual speed."""
+        if self.training.epochs is not None:
+            return self.training.epochs
+        gpu = self.device.type == "cuda"
+        return (self.training.budget_seconds or DEFAULT_BUDGET[gpu]) * CROPS_PER_SECOND[gpu] / crops_per_pass
+
+    def augmentation(self, given: PresetName | None, crops_per_pass: int) -> tuple[PresetName, str]:
+        """How far to change images, and why: what is seen often is changed more."""
+        if given is not None:
+            return given, "as asked"
+        passes = self.passes(crops_per_pass)
+        return "standard" if passes > MANY_PASSES else "light", f"about {max(passes, 1):.0f} passes over the images"
+
+
+def plan_whole_images(
+    given: SamplingSettings, dataset: OpenDataset, _: Mapping[str, int], length: RunLength
+) -> tuple[Sampling, list[Reason]]:
+    """Whole images, resized to one size."""
+    longest = max(max(size) for size in _training_sizes(dataset))
+    side = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
+    augment, why_augment = length.augmentation(given.augment, len(dataset.split("train")))
+    sampling = Sampling(side, given.draws_per_image or 1, 0.0, augment, bool(given.orientation_free))
+    why = "as asked" if given.crop else f"the longest side is {longest} pixels"
+    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {augment}", why_augment)]
+
+
+def plan_crops(
+    given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int], length: RunLength
+) -> tuple[Sampling, list[Reason]]:
+    """Square crops; the class pixels of the training part decide how they are placed."""
+    height, width = (median(side) for side in zip(*_training_sizes(dataset), strict=True))
+    crop = given.crop or min(CROP, 32 * ceil(max(height, width) / 32))
+    draws = given.draws_per_image or max(1, round(height * width / crop**2))
+    share, why_share = _foreground_share(given, dataset, pixels)
+    free, why_free = _orientation(given, dataset)
+    augment, why_augment = length.augmentation(given.augment, draws * len(dataset.split("train")))
+    turned = "turned and flipped freely" if free else "flipped sideways only"
+    return Sampling(crop, draws, share, augment, free), [
+        (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)"),
+        (f"{share:.0%} of the crops around a class drawn at random", why_share),
+        (f"augmentation {augment}", why_augment),
+        (turned if augment != "none" else "not flipped", why_free),
+    ]
+
+
+def _training_sizes(dataset: OpenDataset) -> list[tuple[int, int]]:
+    return [dataset.facts.images[record.id].size for record in dataset.split("train")]
+
+
+def _foreground_share(given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]) -> tuple[float, str]:
+    if given.foreground_share is not None:
+        return given.foreground_share, "as asked"
+    foreground = [dataset.classes.names[index] for index in dataset.classes.foreground]
+    if not foreground:
+        return 0.0, "there is no foreground class"
+    shares = {name: pixels[name] / max(1, sum(pixels.values())) for name in foreground}
+    rarest = min(shares, key=lambda name: shares[name])
+    if shares[rarest] < RARE:
+        return 1 / 3, f"{rarest} has {shares[rarest]:.1%} of the training pixels"
+    return 0.0, f"no class is rare, {rarest} has {shares[rarest]:.0%} of the training pixels"
+
+
+def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, str]:
+    if given.orientation_free is not None:
+        return given.orientation_free, "as asked"
+    records = dataset.split("train")
+    seen = [load_sample(record, dataset.classes).mask for record in records[:: max(1, len(records) // IMAGES)][:IMAGES]]
+    if has_up([mask for mask in seen if mask is not None], dataset.classes):
+        return False, "the masks have an up and a down"
+    return True, "the masks look alike upside down"
