@@ -159,7 +159,7 @@ class Session:
         criterion = create_loss(config.loss, self.plan.model.num_classes, config.class_weights)
         if self.plan.model.task == "segment":
             return SegmentTask(criterion)
-        return ClassifyTask(criterion, config.label_smoothing)
+        return ClassifyTask(criterion, config.label_smoothing, config.auxiliary_weight)
 
     def _loader(self) -> DataLoader[dict[str, Tensor]]:
         sampling, config = self.plan.sampling, self.plan.config.training

@@ -78,7 +78,9 @@ def _build_backbone(config: ModelConfig) -> tuple[Backbone, dict[str, Any]]:
     entry = BACKBONES.get(config.backbone)
     known = default_options(entry.build)
     decoder = DECODERS.get(config.decoder) if config.decoder else None
-    preset = decoder.backbone_options if decoder and decoder.family == entry.family else {}
+    preset: dict[str, Option] = {"padded": config.task == "segment"}
+    if decoder and decoder.family == entry.family:
+        preset |= decoder.backbone_options
     preset = {name: value for name, value in preset.items() if name in known}
     options = check_options(f"backbone {config.backbone}", entry.build, {**preset, **config.backbone_options})
     return entry.build(config.in_channels, **options), options

@@ -12,6 +12,7 @@ from segkit.errors import UsageError
 from segkit.models.backbones._base import Backbone
 from segkit.models.config import ModelConfig
 from segkit.models.decoders._base import Decoder
+from segkit.models.features import Features
 from segkit.models.heads.classify import ClassifyHead
 from segkit.models.heads.segment import SegmentHead
 from segkit.ops.sizes import Padding, pad_mirrored, padding_to_multiple
@@ -37,31 +38,48 @@ class Model(nn.Module):
     @property
     def stride_multiple(self) -> int:
         """Images whose sides are multiples of this need no padding."""
-        return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple if self.decoder else 1)
+        if self.decoder is None:
+            return 1 if self.backbone.takes_any_size else self.backbone.stride_multiple
+        return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple)
+
+    @property
+    def smallest_image(self) -> int:
+        """The least height and width in pixels; smaller images are mirrored up to it."""
+        head = self.heads[self.config.task]
+        return head.smallest_image if isinstance(head, ClassifyHead) else 1
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (N, C, H, W) to logits by head: `segment` (N, K, H, W) or `classify` (N, K).
 
+        In training, side classifiers add `classify/auxiliary_1` and so on (N, K).
         Sizes that are no multiple of `stride_multiple` are mirrored up to it, as the pipeline does, and cropped back.
         Raises `UsageError` when the number of channels is not the model's.
         """
         if images.shape[1] != self.config.in_channels:
             raise UsageError(f"the images have {images.shape[1]} channels, the model takes {self.config.in_channels}")
         height, width = images.shape[-2:]
-        padding = padding_to_multiple(height, width, self.stride_multiple)
+        padding = padding_to_multiple(height, width, self.stride_multiple, self.smallest_image)
         padded = _pad_mirrored(images, padding) if any(padding) else images
         features = self.backbone(padded)
         if self.decoder is None:
-            return {"classify": self.heads["classify"](features.maps[-1])}
+            return self._classify(features)
         size = (padded.shape[-2], padded.shape[-1])
         logits = self.heads["segment"](self.decoder(features, size), size)
         top, _, left, _ = padding
         return {"segment": logits[..., top : top + height, left : left + width] if any(padding) else logits}
 
+    def _classify(self, features: Features) -> dict[str, Tensor]:
+        head = self.heads["classify"]
+        assert isinstance(head, ClassifyHead)
+        outputs = {"classify": head(features)}
+        if self.training:
+            outputs |= {f"classify/auxiliary_{i}": logits for i, logits in enumerate(head.auxiliary(features), start=1)}
+        return outputs
+
 
 def _create_head(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:
     if decoder is None:
-        return ClassifyHead(backbone.specs[-1].channels, config.num_classes)
+        return backbone.create_classifier(config.num_classes)
     return SegmentHead(decoder.out_channels, config.num_classes, decoder.head_kernel_size, decoder.head_align_corners)
 
 

@@ -83,12 +83,14 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
     """
     if str(weights) == "none":
         return WeightsReport("none", (), tuple(model.state_dict()))
-    published = BACKBONES.get(model.config.backbone).published_weights
+    entry = BACKBONES.get(model.config.backbone)
+    published = entry.published_weights
     if str(weights) in published:
-        fetched = model.backbone.fetch_weights(str(weights))
-        return _load(model, {f"backbone.{name}": tensor for name, tensor in fetched.items()}, str(weights))
+        return _load(model, model.backbone.fetch_weights(str(weights)), str(weights))
     if not Path(weights).exists():
         hint = nearest(str(weights), ["none", *published]) or " Most backbones smp/NAME have 'imagenet'."
+        if entry.published_variant:
+            hint = f" Published weights are for backbone {entry.published_variant}, which departs from the paper."
         sets = ", ".join(("none", *published))
         raise UsageError(f"no file {str(weights)!r}; backbone {model.config.backbone} has the weights {sets}.{hint}")
     return _load(model, _aligned(_read(find_in_run(weights)), model.state_dict()), str(weights))

@@ -42,6 +42,9 @@ class TrainingConfig(Config):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the loss that asks for every class alike (classification)"
     )
+    auxiliary_weight: float = Field(
+        0.3, ge=0, description="share of each side classifier's loss that is added (googlenet, inception_v3)"
+    )
     workers: int = Field(2, ge=0, description="processes that read images ahead; 0: none")
     seed: int = Field(0, ge=0, description="seed of weights, order, augmentation and dropout")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from segkit.errors import UsageError
-from segkit.models.backbones._base import FeatureSpec
 from segkit.models.decoders.unet import UnetDecoder, build_unet
 from segkit.models.factory import create_model
+from segkit.models.features import FeatureSpec
 
 
 def parameters(module: torch.nn.Module) -> int:

@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import lcm
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from segkit.models.features import Features, FeatureSpec
+from segkit.models.heads.classify import ClassifyHead, PoolingHead
 from segkit.registry import Registry
-
-
-@dataclass(frozen=True)
-class FeatureSpec:
-    """What a backbone promises about one map: its channels, and the pixels of the image per pixel of the map."""
-
-    channels: int
-    stride: int
-
-
-class Pool(NamedTuple):
-    """What max unpooling needs of one pool: indices (N, C, h, w) of the maxima, and the size (H, W) before it."""
-
-    indices: Tensor
-    size: tuple[int, int]
-
-    @property
-    def channels(self) -> int:
-        """Channels that went through the pool."""
-        return self.indices.shape[1]
-
-
-class Features(NamedTuple):
-    """What a backbone returns.
-
-    Attributes:
-        maps: one map (N, C, h, w) per spec, fine to coarse.
-        pools: pools from fine to coarse, only of backbones with the capability `pool_indices`.
-        auxiliary: side outputs by name.
-    """
-
-    maps: tuple[Tensor, ...]
-    pools: tuple[Pool, ...] = ()
-    auxiliary: Mapping[str, tuple[Tensor, ...]] = {}
 
 
 class Backbone(nn.Module):
@@ -52,10 +19,12 @@ class Backbone(nn.Module):
     Attributes:
         specs: channels and stride of every map, fine to coarse.
         capabilities: what this instance offers beyond maps, for example `pool_indices`.
+        takes_any_size: whether images need no padding to `stride_multiple` unless a decoder wants the maps to line up.
     """
 
     specs: tuple[FeatureSpec, ...]
     capabilities: frozenset[str] = frozenset()
+    takes_any_size: bool = True
 
     @property
     def stride_multiple(self) -> int:
@@ -66,10 +35,14 @@ class Backbone(nn.Module):
         """Compute the maps of `images`."""
         raise NotImplementedError
 
-    def fetch_weights(self, name: str) -> dict[str, Tensor]:
-        """The state dict of the published weights `name`, fitted to this backbone's channels; asks the network.
+    def create_classifier(self, num_classes: int) -> ClassifyHead:
+        """The head that turns features into class logits: the paper's, where it has one of its own."""
+        return PoolingHead(self.specs[-1].channels, num_classes, smallest_image=self.specs[-1].stride)
 
-        Raises `SegkitError` when they cannot be fetched.
+    def fetch_weights(self, name: str) -> dict[str, Tensor]:
+        """The published weights `name` under the names of a `Model` (`backbone.…`, `heads.classify.…`).
+
+        Asks the network. Raises `SegkitError` when they cannot be fetched.
         """
         raise NotImplementedError
 
@@ -79,16 +52,19 @@ class BackboneEntry:
     """A backbone that can be built.
 
     Attributes:
-        build: function (in_channels, *, typed options) to `Backbone`.
+        build: function (in_channels, *, typed options) to `Backbone`. An option `padded` is set by the task unless the
+            user does: true for segmentation, where maps line up with the image, false for the paper's classifier.
         family: the library it comes from.
         capabilities: what its instances offer with default options.
         published_weights: names of the pretrained weights that can be fetched for it.
+        published_variant: the backbone that published weights fit where they do not fit this one.
     """
 
     build: Callable[..., Backbone]
     family: str
     capabilities: frozenset[str] = frozenset()
     published_weights: tuple[str, ...] = ()
+    published_variant: str | None = None
 
 
 BACKBONES: Registry[BackboneEntry] = Registry("backbone", "segkit.models.backbones")

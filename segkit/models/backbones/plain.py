@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry, Features, FeatureSpec, Pool
+from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
+from segkit.models.features import Features, FeatureSpec, Pool
 from segkit.models.layers.conv import double_convolution
 from segkit.models.layers.initialization import initialize
 

@@ -15,7 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segkit.errors import SegkitError, UsageError, nearest
-from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry, Features, FeatureSpec
+from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
+from segkit.models.features import Features, FeatureSpec
 
 _PREFIX = "smp/"
 _TIMM = "tu-"
@@ -29,6 +30,8 @@ class SmpBackbone(Backbone):
     Its specs are measured on a small image when it is built: encoders of smp and timm begin at stride 1, 2 or 4, and
     return the image itself or empty placeholders among their features. Those are no maps and are dropped.
     """
+
+    takes_any_size = False
 
     def __init__(self, name: str, encoder: Any, in_channels: int) -> None:
         super().__init__()
@@ -66,6 +69,8 @@ class SmpTransformerBackbone(Backbone):
 
     The class and register tokens of each map are in `Features.auxiliary["prefix_tokens"]`.
     """
+
+    takes_any_size = False
 
     def __init__(self, name: str, encoder: Any, in_channels: int) -> None:
         super().__init__()
@@ -205,4 +210,4 @@ def _fetched_state(build: Callable[[], nn.Module], what: str) -> dict[str, Tenso
             f"cannot fetch the weights {what} from huggingface.co ({str(error).splitlines()[0]}); "
             "connect once, give a file, or use '--weights none'"
         ) from error
-    return {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    return {f"backbone.encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}

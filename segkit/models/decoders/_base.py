@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from segkit.models.backbones._base import Features, FeatureSpec
 from segkit.models.config import Option
+from segkit.models.features import Features, FeatureSpec
 from segkit.registry import Registry
 
 Specs = Sequence[FeatureSpec]

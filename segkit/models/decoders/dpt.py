@@ -7,8 +7,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
-from segkit.models.backbones._base import Features
 from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs
+from segkit.models.features import Features
 
 Readout = Literal["cat", "add", "ignore"]
 

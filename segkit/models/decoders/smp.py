@@ -11,10 +11,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from segkit.models.backbones._base import Features
 from segkit.models.config import Option
 from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs
 from segkit.models.decoders._pyramid import Pyramid
+from segkit.models.features import Features
 
 Interpolation = Literal["nearest", "bilinear"]
 Attention = Literal["scse"]

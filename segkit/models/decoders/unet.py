@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segkit.errors import UsageError
-from segkit.models.backbones._base import Features, FeatureSpec
 from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs, halving_channels
+from segkit.models.features import Features, FeatureSpec
 from segkit.models.layers.conv import double_convolution
 from segkit.models.layers.initialization import initialize
 from segkit.models.layers.upsample import Size, UpsamplingName, create_upsampling
