@@ -91,14 +91,15 @@ def _build_decoder(config: ModelConfig, backbone: Backbone) -> tuple[Decoder | N
         return None, {}
     entry = DECODERS.get(config.decoder)
     options = check_options(f"decoder {config.decoder}", entry.build, config.decoder_options)
-    missing = entry.requires - backbone.capabilities
+    missing = entry.requirements(options) - backbone.capabilities
     if missing:
         able = [name for name in BACKBONES if missing <= BACKBONES.get(name).capabilities]
         raise UsageError(
             f"decoder {config.decoder} needs {', '.join(sorted(missing))}, which backbone {config.backbone} lacks; "
             f"backbones that have it: {', '.join(able)}"
         )
-    return entry.build(backbone.specs, **options), options
+    classes = (config.num_classes,) if entry.scores_classes else ()
+    return entry.build(backbone.specs, *classes, **options), options
 
 
 def _storable(options: Mapping[str, Any]) -> dict[str, Option]:

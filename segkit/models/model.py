@@ -14,7 +14,7 @@ from segkit.models.config import ModelConfig
 from segkit.models.decoders._base import Decoder
 from segkit.models.features import Features
 from segkit.models.heads.classify import ClassifyHead
-from segkit.models.heads.segment import SegmentHead
+from segkit.models.heads.segment import LogitsHead, SegmentHead
 from segkit.ops.sizes import Padding, pad_mirrored, padding_to_multiple
 
 
@@ -80,6 +80,8 @@ class Model(nn.Module):
 def _create_head(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:
     if decoder is None:
         return backbone.create_classifier(config.num_classes)
+    if decoder.gives_logits:
+        return LogitsHead(decoder.head_align_corners)
     return SegmentHead(decoder.out_channels, config.num_classes, decoder.head_kernel_size, decoder.head_align_corners)
 
 

@@ -90,14 +90,15 @@ def test_weights_come_back_when_validation_fails() -> None:
 
 def test_a_short_run_is_not_judged_by_its_initial_weights(tmp_path: Path) -> None:
     config = TrainingConfig(epochs=1, learning_rate=0.03, ema_decay=0.98, workers=0)
-    assert run(tmp_path, config).scores["score"] > 0.8
+    averaged = run(tmp_path, config).scores["score"]
+    assert averaged > 0.8
     # What the warm-up prevents: with the constant decay, 7 steps leave 0.98^7 = 87 % of the initial weights.
     initial, trained = tiny_net(), tiny_net()
     run(tmp_path / "without", config.model_copy(update={"ema_decay": 0.0}), trained)
     with torch.no_grad():
         for start, end in zip(initial.parameters(), trained.parameters(), strict=True):
             start.lerp_(end, 1 - 0.98**7)
-    assert overlap(initial.eval())["score"] < 0.5
+    assert overlap(initial.eval())["score"] < averaged - 0.1
 
 
 def test_without_averaging_the_network_itself_is_validated(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ class Backbone(nn.Module):
 
     Attributes:
         specs: channels and stride of every map, fine to coarse.
-        capabilities: what this instance offers beyond maps, for example `pool_indices`.
+        capabilities: what this instance offers beyond maps. `pool_indices`: `Features.pools[i]` lies between the maps
+            i and i + 1, has the channels of map i, and is a 2 x 2 max pool of stride 2.
         takes_any_size: whether images need no padding to `stride_multiple` unless a decoder wants the maps to line up.
     """
 

@@ -23,6 +23,7 @@ class Decoder(nn.Module):
         stride_multiple: sides of the image must be multiples of this, besides the backbone's own multiple.
         head_kernel_size: kernel of the convolution that turns the map into logits.
         head_align_corners: whether the logits are interpolated between the centres of the corner pixels.
+        gives_logits: whether the map is the logits, which the head then only brings to the image's size.
     """
 
     out_channels: int
@@ -30,6 +31,7 @@ class Decoder(nn.Module):
     stride_multiple: int = 1
     head_kernel_size: int = 1
     head_align_corners: bool = False
+    gives_logits: bool = False
 
     def forward(self, features: Features, size: tuple[int, int]) -> Tensor:
         """Decode the features of images of the given size (H, W)."""
@@ -42,15 +44,24 @@ class DecoderEntry:
 
     Attributes:
         build: function (specs, *, typed options) to `Decoder`; raises `UsageError` for specs it cannot work on.
+            Where the decoder gives logits (`scores_classes`), the number of classes is its second argument.
         family: the library it comes from.
         requires: capabilities the backbone must have.
+        option_requires: capabilities the backbone must have where an option has a value.
+        scores_classes: whether the decoder itself maps to classes, as FCN and ENet do.
         backbone_options: options the architecture sets on a backbone of its own family, unless the user does.
     """
 
     build: Callable[..., Decoder]
     family: str
     requires: frozenset[str] = frozenset()
+    option_requires: Mapping[tuple[str, Option], frozenset[str]] = field(default_factory=dict)
+    scores_classes: bool = False
     backbone_options: Mapping[str, Option] = field(default_factory=dict)
+
+    def requirements(self, options: Mapping[str, Option]) -> frozenset[str]:
+        """The capabilities a backbone must have under these options."""
+        return self.requires.union(*(needs for item, needs in self.option_requires.items() if item in options.items()))
 
 
 def halving_channels(count: int) -> tuple[int, ...]:

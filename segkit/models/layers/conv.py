@@ -2,23 +2,92 @@
 
 from __future__ import annotations
 
-from torch import nn
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from segkit.models.layers.activation import ActivationName, create_activation, input_channels
+from segkit.models.layers.norm import NormName, create_norm
+
+
+@dataclass(frozen=True)
+class ConvStyle:
+    """What follows a convolution, the same throughout a network.
+
+    Attributes:
+        norm: normalization, see `create_norm`.
+        activation: see `create_activation`.
+        weight_standardization: whether every filter is shifted and scaled to mean 0 and deviation 1 before use.
+    """
+
+    norm: NormName = "batch"
+    activation: ActivationName = "relu"
+    weight_standardization: bool = False
+
+
+class StandardizedConv2d(nn.Conv2d):
+    """Convolution whose filters are standardized in every pass.
+
+    Source: Qiao et al. 2019, "Micro-batch training with batch-channel normalization and weight standardization",
+    equations 5 to 7. Mean and (biased) standard deviation of a filter are taken over its input channels and positions.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve with the standardized filters."""
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        return self._conv_forward(x, (self.weight - mean) * torch.rsqrt(variance + 1e-5), self.bias)
 
 
 class ConvNormActivation(nn.Sequential):
-    """Convolution that keeps the size at stride 1, batch normalization, ReLU.
+    """Convolution that keeps the size at stride 1, then normalization and activation as the style says.
 
-    The convolution has no bias: the normalization that follows would subtract it (Ioffe and Szegedy 2015, section 3.2).
+    The convolution has a bias only without normalization, which would subtract it (Ioffe and Szegedy 2015, section
+    3.2).
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        kernel_size: height and width of the filters, odd.
+        stride: step between positions.
+        dilation: step between the taps of a filter.
+        activated: whether the activation follows; blocks with a shortcut add first.
+        style: normalization and activation.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        *,
+        dilation: int = 1,
+        activated: bool = True,
+        style: ConvStyle = ConvStyle(),
+    ) -> None:
+        convolved = input_channels(style.activation, out_channels) if activated else out_channels
+        convolution = StandardizedConv2d if style.weight_standardization else nn.Conv2d
+        layers = [
+            convolution(
+                in_channels,
+                convolved,
+                kernel_size,
+                stride,
+                padding=dilation * (kernel_size // 2),
+                dilation=dilation,
+                bias=style.norm == "none",
+            ),
+            create_norm(style.norm, convolved),
+        ]
+        if activated:
+            layers.append(create_activation(style.activation, out_channels))
+        super().__init__(*layers)
 
 
-def double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+def double_convolution(in_channels: int, out_channels: int, style: ConvStyle = ConvStyle()) -> nn.Sequential:
     """Two 3 x 3 blocks, one level of the U-Net (Ronneberger et al. 2015, figure 1; padded here)."""
-    return nn.Sequential(ConvNormActivation(in_channels, out_channels), ConvNormActivation(out_channels, out_channels))
+    return nn.Sequential(
+        ConvNormActivation(in_channels, out_channels, style=style),
+        ConvNormActivation(out_channels, out_channels, style=style),
+    )

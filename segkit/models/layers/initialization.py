@@ -16,9 +16,9 @@ def initialize(module: nn.Module) -> None:
             nn.init.normal_(layer.weight, std=layer.in_channels**-0.5)
         elif isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
             nn.init.ones_(layer.weight)
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and layer.bias is not None:
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d | nn.GroupNorm) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
 
 
