@@ -15,6 +15,7 @@ from segkit.data.samples import load_sample
 from segkit.experiment.config import SamplingSettings
 from segkit.experiment.orientation import IMAGES, has_up
 from segkit.training.config import TrainingConfig
+from segkit.training.precision import choose_precision
 
 CROP = 256
 CLASSIFY_SIDE = 128
@@ -23,8 +24,9 @@ RARE = 0.05
 MANY_PASSES = 50
 """Passes over the images above which they are changed more; below, it would only slow the learning."""
 
-CROPS_PER_SECOND = {False: 20, True: 200}
-"""What the default network trains on, without and with a GPU; only a guess before a run."""
+CROPS_PER_SECOND_ON_GPU = 200
+CROPS_PER_SECOND_ON_CPU = {"bf16": 20, "fp32": 6}
+"""What the default network trains on, as measured on two cores; only a guess before a run."""
 
 DEFAULT_BUDGET = {False: 600.0, True: 1800.0}
 """Seconds, without and with a GPU."""
@@ -56,7 +58,9 @@ class RunLength:
         if self.training.epochs is not None:
             return self.training.epochs
         gpu = self.device.type == "cuda"
-        return (self.training.budget_seconds or DEFAULT_BUDGET[gpu]) * CROPS_PER_SECOND[gpu] / crops_per_pass
+        precision = choose_precision(self.training.precision, self.device).name
+        crops_per_second = CROPS_PER_SECOND_ON_GPU if gpu else CROPS_PER_SECOND_ON_CPU[precision]
+        return (self.training.budget_seconds or DEFAULT_BUDGET[gpu]) * crops_per_second / crops_per_pass
 
     def augmentation(self, given: PresetName | None, crops_per_pass: int) -> tuple[PresetName, str]:
         """How far to change images, and why: what is seen often is changed more."""

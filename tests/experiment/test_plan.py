@@ -84,9 +84,14 @@ def test_large_crops_are_computed_at_half_resolution_on_a_cpu(discs: Path) -> No
 def test_images_seen_often_are_changed_more(discs: Path) -> None:
     assert plan(discs, training={"epochs": 5}).config.sampling.augment == "light"
     assert plan(discs, training={"epochs": 100}).config.sampling.augment == "standard"
-    # 8 crops per pass, 20 per second: 10 s are 25 passes, 60 s are 150
-    assert plan(discs, training={"budget_seconds": 10}).config.sampling.augment == "light"
-    assert plan(discs, training={"budget_seconds": 60}).config.sampling.augment == "standard"
+    # 8 crops per pass; 6 per second in fp32: 60 s are 45 passes, 80 s are 60; 20 per second in bf16: 60 s are 150
+    def augmentation(seconds: int, precision: str) -> str | None:
+        return plan(discs, training={"budget_seconds": seconds, "precision": precision}).config.sampling.augment
+
+    assert augmentation(60, "fp32") == "light"
+    assert augmentation(80, "fp32") == "standard"
+    assert augmentation(60, "bf16") == "standard"
+    assert augmentation(10, "bf16") == "light"
     assert plan(discs, sampling={"augment": "strong"}).config.sampling.augment == "strong"
 
 
