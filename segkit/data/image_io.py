@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.data.readers._base import READERS, Raster
+from segkit.data.readers._base import PACKED_SUFFIX, READERS, Raster
 from segkit.errors import UnreadableFileError
 from segkit.ops.files import write_atomically
 from segkit.structures import ClassMap
 
-IMAGE_SUFFIXES = frozenset(READERS.names())
-"""Suffixes of the files that can be read, lower case with the dot."""
+IMAGE_SUFFIXES = frozenset(READERS.names()) - {PACKED_SUFFIX}
+"""Suffixes of the files that hold one image and can be read, lower case with the dot."""
 
 _DECODING_ERRORS = (
     OSError,
@@ -36,7 +36,7 @@ _DECODING_ERRORS = (
 def read_raster(path: str | Path) -> Raster:
     """Decode a file: its image, its mask values, and how they are stored; raises `UnreadableFileError`."""
     path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    if path.suffix.lower() not in IMAGE_SUFFIXES | {PACKED_SUFFIX}:
         raise UnreadableFileError(path, f"suffix {path.suffix!r} is not one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     if path.is_file() and path.stat().st_size == 0:
         raise UnreadableFileError(path, "the file is empty (0 bytes)")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segkit._version import __version__
+from segkit.data.readers._base import file_on_disk
 from segkit.errors import OutputError
 from segkit.ops.files import make_folder, write_atomically
 
@@ -84,6 +85,6 @@ def _key(kind: str, paths: tuple[Path, ...]) -> str:
 def _stamp(paths: tuple[Path, ...]) -> Stamp | None:
     """None where a file does not exist."""
     try:
-        return [[state.st_size, state.st_mtime_ns] for state in map(os.stat, paths)]
+        return [[state.st_size, state.st_mtime_ns] for state in map(os.stat, map(file_on_disk, paths))]
     except OSError:
         return None

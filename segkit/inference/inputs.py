@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segkit.data.image_io import IMAGE_SUFFIXES
+from segkit.data.readers._base import file_on_disk
+from segkit.data.readers.idx import idx_files, idx_images, is_idx_images
 from segkit.errors import UsageError, nearest
 
 LIST_SUFFIX = ".txt"
@@ -16,8 +18,8 @@ def expand_inputs(inputs: Sequence[str | Path]) -> list[Path]:
     """The image files that inputs name, in order and each once.
 
     An input is a file, a folder (the images directly in it), a pattern (`scans/*.tif`, `scans/**/*.tif` through all
-    sub-folders) or a `.txt` list of files, one per line, relative to the list. Raises `UsageError` when one of them
-    names nothing.
+    sub-folders) or a `.txt` list of files, one per line, relative to the list. MNIST's idx files stand for all their
+    images. Raises `UsageError` when an input names nothing, and `UnreadableFileError` for a damaged idx file.
     """
     files = [file for given in inputs for file in _expand(str(given))]
     return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
@@ -29,7 +31,9 @@ def _expand(given: str) -> list[Path]:
     path = Path(given)
     if path.is_dir():
         return _images_in(path)
-    if path.is_file():
+    if path.is_file() and is_idx_images(path):
+        return idx_images(path)
+    if path.is_file() or file_on_disk(path).is_file():
         return _files_listed_in(path) if path.suffix.lower() == LIST_SUFFIX else [path]
     if glob.has_magic(given):
         return _matches(given)
@@ -38,6 +42,7 @@ def _expand(given: str) -> list[Path]:
 
 def _images_in(folder: Path) -> list[Path]:
     images = _only_images(folder.iterdir())
+    images += [image for file in sorted(idx_files(folder)[0].values()) for image in idx_images(file)]
     if images:
         return images
     if _only_images(folder.rglob("*")):

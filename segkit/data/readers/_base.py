@@ -20,6 +20,15 @@ MAX_PIXELS = 2**29
 """Largest image that is read, 23,170 x 23,170 pixels: a small file that claims more is a mistake or an attack."""
 
 
+PACKED_SUFFIX = ".idx"
+"""Suffix of an image in a file of many, which is named as if the file were a folder: `FILE/POSITION.idx`."""
+
+
+def file_on_disk(path: Path) -> Path:
+    """The file that holds an image: the path itself, or the file of many images the path leads into."""
+    return path.parent if path.suffix == PACKED_SUFFIX else path
+
+
 @dataclass(frozen=True)
 class Raster:
     """One decoded file.
