@@ -31,6 +31,7 @@ class Pipeline(Config):
     std: tuple[float, ...] = Field(description="per channel, after scaling to low..high, divided by")
     size: tuple[int, int] | None = Field(None, description="(H, W) images are resized to; None: their own size (masks)")
     stride_multiple: int = Field(1, ge=1, description="height and width the network takes are multiples of this")
+    stride_remainder: int = Field(0, ge=0, description="pixels they have beyond such a multiple, margin not counted")
     margin: int = Field(0, ge=0, description="pixels the network loses on each side, mirrored on beforehand")
     tile: int = Field(1024, ge=32, description="side of a tile in pixels, before rounding to the multiple")
     overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")

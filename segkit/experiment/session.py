@@ -61,7 +61,7 @@ class Session:
         self.teller = teller
         torch.manual_seed(plan.config.training.seed)
         self.model = build_model(plan.model)
-        network = {"stride_multiple": self.model.stride_multiple, "margin": self.model.margin}
+        network = {name: getattr(self.model, name) for name in ("stride_multiple", "stride_remainder", "margin")}
         self.pipeline = plan.pipeline.model_copy(update=network)
         self.task = self._create_task()
         if fresh and plan.config.model.weights != "none":
@@ -114,7 +114,8 @@ class Session:
                 f"ends after {format_duration(config.budget_seconds or 0)}",
                 "validations included; scoring the test part follows",
             )
-        batch = config.batch_size, self.plan.model.in_channels, sampling.crop, sampling.crop
+        side = sampling.crop + 2 * self.model.margin
+        batch = config.batch_size, self.plan.model.in_channels, side, side
         seconds = seconds_per_step(self.model, batch, self.device, config.precision == "bf16")
         steps = config.epochs * max(1, len(self.dataset.split("train")) * sampling.draws_per_image // config.batch_size)
         return (

@@ -85,7 +85,7 @@ class Predictor:
 
     def _segment_in_tiles(self, stored: NDArray[Any], probabilities: bool) -> SegmentationResult:
         pipeline, margin = self.pipeline, self.pipeline.margin
-        padding = padding_to_multiple(stored.shape[0], stored.shape[1], pipeline.stride_multiple)
+        padding = self._padding(stored.shape[0], stored.shape[1])
         bordered = pad_mirrored(stored.transpose(2, 0, 1), _wider(padding, margin)).transpose(1, 2, 0)
         height, width = bordered.shape[0] - 2 * margin, bordered.shape[1] - 2 * margin
 
@@ -96,8 +96,8 @@ class Predictor:
         num_classes = self.classes.num_classes
         mask = np.empty((height, width), self.classes.id_dtype)
         maps = np.empty((num_classes, height, width), np.float32) if probabilities else None
-        down = Axis.plan(height, pipeline.tile, pipeline.overlap, pipeline.stride_multiple)
-        across = Axis.plan(width, pipeline.tile, pipeline.overlap, pipeline.stride_multiple)
+        rule = pipeline.tile, pipeline.overlap, pipeline.stride_multiple, pipeline.stride_remainder
+        down, across = Axis.plan(height, *rule), Axis.plan(width, *rule)
         for rows, scores in blend(down, across, num_classes, predict_tile):
             mask[rows] = self.classes.indices_to_ids(class_indices(scores))
             if maps is not None:
@@ -110,9 +110,14 @@ class Predictor:
         The network wants multiples of its stride and loses `margin` pixels per side: it is given more, mirrored.
         """
         prepared = self.pipeline.prepare(stored)
-        padding = padding_to_multiple(prepared.shape[1], prepared.shape[2], self.pipeline.stride_multiple)
+        padding = self._padding(prepared.shape[1], prepared.shape[2])
         logits = self._run(pad_mirrored(prepared, _wider(padding, self.pipeline.margin)))
         return crop(logits, padding) if self.task == "segment" else logits
+
+    def _padding(self, height: int, width: int) -> Padding:
+        """Pixels that an image lacks to a size the network takes, its margin not counted."""
+        multiple, remainder = self.pipeline.stride_multiple, self.pipeline.stride_remainder
+        return padding_to_multiple(height, width, multiple, remainder=remainder)
 
     def _run(self, prepared: NDArray[np.float32]) -> Scores:
         """Logits of one prepared image (C, H, W): never a batch of several, whose size could change the bits."""

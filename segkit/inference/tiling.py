@@ -36,12 +36,12 @@ class Axis:
         return self.weights.shape[1]
 
     @classmethod
-    def plan(cls, length: int, tile: int, overlap: float, multiple: int) -> Axis:
-        """Tiles for a side of `length` pixels, a multiple of `multiple`, as all starts and the tile's length will be.
+    def plan(cls, length: int, tile: int, overlap: float, multiple: int, remainder: int = 0) -> Axis:
+        """Tiles for a side of `length` pixels, a multiple of `multiple` plus `remainder`, as every tile will be.
 
-        A tile is rounded up, to two multiples at least, so that neighbours can overlap.
+        All starts are multiples. A tile is rounded up, to two multiples at least, so that neighbours can overlap.
         """
-        tile = min(max(-(-tile // multiple), 2) * multiple, length)
+        tile = min(max(-(-(tile - remainder) // multiple), 2) * multiple + remainder, length)
         strip = int(tile * overlap)
         step = max((tile - strip) // multiple * multiple, multiple)
         starts = (*range(0, length - tile, step), length - tile)

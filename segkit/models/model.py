@@ -23,21 +23,29 @@ class Model(nn.Module):
 
     Attributes:
         config: what it was built from, options resolved.
-        margin: pixels lost on each side.
     """
-
-    margin = 0
 
     def __init__(self, config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> None:
         super().__init__()
+        _require_equal_borders(config, backbone, decoder)
         self.config = config
         self.backbone = backbone
         self.decoder = decoder
         self.heads = nn.ModuleDict({config.task: _create_head(config, backbone, decoder)})
 
     @property
+    def margin(self) -> int:
+        """Pixels lost on each side: images come with so many more, which the pipeline and the training set give."""
+        return 0 if self.decoder is None else self.decoder.margin
+
+    @property
+    def stride_remainder(self) -> int:
+        """What sides have beyond a multiple of `stride_multiple` when they need no padding."""
+        return 0 if self.decoder is None else self.decoder.stride_remainder
+
+    @property
     def stride_multiple(self) -> int:
-        """Images whose sides are multiples of this need no padding."""
+        """Images whose sides, without their margin, are multiples of this plus `stride_remainder` need no padding."""
         if self.decoder is None:
             return 1 if self.backbone.takes_any_size else self.backbone.stride_multiple
         return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple)
@@ -49,21 +57,27 @@ class Model(nn.Module):
         return head.smallest_image if isinstance(head, ClassifyHead) else 1
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (N, C, H, W) to logits by head: `segment` (N, K, H, W) or `classify` (N, K).
+        """Images (N, C, H + 2 * margin, W + 2 * margin) to logits: `segment` (N, K, H, W) or `classify` (N, K).
 
         In training, side classifiers add `classify/auxiliary_1` and so on (N, K).
-        Sizes that are no multiple of `stride_multiple` are mirrored up to it, as the pipeline does, and cropped back.
-        Raises `UsageError` when the number of channels is not the model's.
+        Where H or W is no multiple of `stride_multiple` plus `stride_remainder`, the image is mirrored up to it, as
+        the pipeline does, and the logits are cropped back.
+        Raises `UsageError` when the number of channels is not the model's, or nothing is left inside the margin.
         """
         if images.shape[1] != self.config.in_channels:
             raise UsageError(f"the images have {images.shape[1]} channels, the model takes {self.config.in_channels}")
-        height, width = images.shape[-2:]
-        padding = padding_to_multiple(height, width, self.stride_multiple, self.smallest_image)
+        height, width = (side - 2 * self.margin for side in images.shape[-2:])
+        if self.margin and min(height, width) < 1:
+            raise UsageError(
+                f"the images have {images.shape[-2]} x {images.shape[-1]} pixels, of which the network loses "
+                f"{self.margin} on each side; give it at least {2 * self.margin + 1} x {2 * self.margin + 1}"
+            )
+        padding = padding_to_multiple(height, width, self.stride_multiple, self.smallest_image, self.stride_remainder)
         padded = _pad_mirrored(images, padding) if any(padding) else images
         features = self.backbone(padded)
         if self.decoder is None:
             return self._classify(features)
-        size = (padded.shape[-2], padded.shape[-1])
+        size = (padded.shape[-2] - 2 * self.margin, padded.shape[-1] - 2 * self.margin)
         logits = self.heads["segment"](self.decoder(features, size), size)
         top, _, left, _ = padding
         return {"segment": logits[..., top : top + height, left : left + width] if any(padding) else logits}
@@ -75,6 +89,15 @@ class Model(nn.Module):
         if self.training:
             outputs |= {f"classify/auxiliary_{i}": logits for i, logits in enumerate(head.auxiliary(features), start=1)}
         return outputs
+
+
+def _require_equal_borders(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> None:
+    """Raise `UsageError` where the maps lack their borders and the decoder takes them for whole."""
+    if decoder is not None and decoder.margin == 0 and "valid_convolutions" in backbone.capabilities:
+        raise UsageError(
+            f"decoder {config.decoder} lines up maps of whole images; those of backbone {config.backbone} lack their "
+            "borders (valid_convolutions): use decoder unet2015"
+        )
 
 
 def _create_head(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:

@@ -11,12 +11,14 @@ Padding = tuple[int, int, int, int]
 """Pixels added at the top, bottom, left and right."""
 
 
-def padding_to_multiple(height: int, width: int, multiple: int, at_least: int = 1) -> Padding:
-    """Pixels that bring both sides up to a multiple, and to `at_least`.
+def padding_to_multiple(height: int, width: int, multiple: int, at_least: int = 1, remainder: int = 0) -> Padding:
+    """Pixels that bring both sides up to a multiple plus `remainder`, and to `at_least`.
 
     They are shared evenly by opposite sides, an odd one at the end.
     """
-    rows, columns = (-(-max(side, at_least) // multiple) * multiple - side for side in (height, width))
+    rows, columns = (
+        -(-(max(side, at_least) - remainder) // multiple) * multiple + remainder - side for side in (height, width)
+    )
     return rows // 2, rows - rows // 2, columns // 2, columns - columns // 2
 
 

@@ -21,9 +21,10 @@ from segkit.models.model import Model
 # One of each class of encoders, the smallest.
 BACKBONE_CLASSES = (
     "densenet121",
+    "enet",
+    "highway19",
     "lenet",
     "lenet5",
-    "highway19",
     "nin",
     "plain",
     "resnet18",
@@ -45,9 +46,19 @@ BACKBONE_CLASSES = (
 )
 # The transformers of smp draw random numbers in a way the meta device refuses, and the larger ones take seconds each.
 LARGE_TRANSFORMERS = {f"smp/mit_b{size}" for size in range(1, 6)}
-BACKBONE_OF = {"unet2015": "unet2015", "smp/dpt": "smp/tu-vit_tiny_patch16_224"}
+BACKBONE_OF = {
+    "deconvnet": "plain",
+    "enet": "enet",
+    "segnet": "plain",
+    "unet2015": "unet2015",
+    "smp/dpt": "smp/tu-vit_tiny_patch16_224",
+}
 # Built small: at its paper's width a test takes seconds.
 OPTIONS_OF: dict[str, dict[str, Option]] = {"unet2015": {"width": 4, "depth": 4}}
+# Without the up to 120 million parameters of the papers' fully connected layers.
+DECODER_OPTIONS_OF: dict[str, dict[str, Option]] = dict.fromkeys(
+    ("deconvnet", "fcn32s", "fcn16s", "fcn8s"), {"hidden": (8, 8)}
+)
 # Maps without the border of the image: the stride rule is for whole ones. Their own test file measures them.
 VALID_BACKBONES = {"unet2015"}
 PRIME_SIZE = (97, 131)
@@ -112,7 +123,12 @@ def test_every_backbone_serves_both_tasks_at_a_prime_size(name: str, task: Liter
 @pytest.mark.parametrize("size", [(1, 1), (37, 53)])
 def test_every_decoder_gives_logits_of_the_images_size(name: str, size: tuple[int, int]) -> None:
     model = create_model(
-        backbone_of(name), name, num_classes=3, in_channels=4, backbone_options=OPTIONS_OF.get(name)
+        backbone_of(name),
+        name,
+        num_classes=3,
+        in_channels=4,
+        backbone_options=OPTIONS_OF.get(name),
+        decoder_options=DECODER_OPTIONS_OF.get(name),
     ).eval()
     with torch.inference_mode():
         logits = model(random_images(4, with_margin(model, *size)))["segment"]
@@ -122,7 +138,13 @@ def test_every_decoder_gives_logits_of_the_images_size(name: str, size: tuple[in
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_declared_channels_and_stride_of_a_decoder_are_real(name: str) -> None:
-    model = create_model(backbone_of(name), name, num_classes=3, backbone_options=OPTIONS_OF.get(name)).eval()
+    model = create_model(
+        backbone_of(name),
+        name,
+        num_classes=3,
+        backbone_options=OPTIONS_OF.get(name),
+        decoder_options=DECODER_OPTIONS_OF.get(name),
+    ).eval()
     assert model.decoder is not None
     side = model.stride_multiple * 2 + model.stride_remainder
     with torch.inference_mode():
@@ -152,7 +174,13 @@ def test_what_is_not_refused_at_assembly_runs(backbone: str, options: dict[str, 
     assembled = 0
     for decoder in DECODERS:
         try:
-            model = create_model(backbone, decoder, num_classes=2, backbone_options=options).eval()
+            model = create_model(
+                backbone,
+                decoder,
+                num_classes=2,
+                backbone_options=options,
+                decoder_options=DECODER_OPTIONS_OF.get(decoder),
+            ).eval()
         except UsageError:
             continue
         assembled += 1
@@ -163,7 +191,13 @@ def test_what_is_not_refused_at_assembly_runs(backbone: str, options: dict[str, 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_every_trained_parameter_of_a_decoder_gets_a_gradient(name: str) -> None:
-    model = create_model(backbone_of(name), name, num_classes=3, backbone_options=OPTIONS_OF.get(name))
+    model = create_model(
+        backbone_of(name),
+        name,
+        num_classes=3,
+        backbone_options=OPTIONS_OF.get(name),
+        decoder_options=DECODER_OPTIONS_OF.get(name),
+    )
     images = random_images(3, with_margin(model, model.stride_multiple, model.stride_multiple), count=2)
     model(images)["segment"].square().mean().backward()
     assert [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -173,7 +207,12 @@ def test_every_trained_parameter_of_a_decoder_gets_a_gradient(name: str) -> None
 def test_a_saved_network_built_again_from_its_config_gives_the_same_output(name: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     model = create_model(
-        backbone_of(name), name, num_classes=2, in_channels=1, backbone_options=OPTIONS_OF.get(name)
+        backbone_of(name),
+        name,
+        num_classes=2,
+        in_channels=1,
+        backbone_options=OPTIONS_OF.get(name),
+        decoder_options=DECODER_OPTIONS_OF.get(name),
     ).eval()
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     config = ModelConfig.parse(json.loads(json.dumps(model.config.model_dump(mode="json"))))

@@ -21,6 +21,8 @@ class Decoder(nn.Module):
         out_channels: channels of the map.
         out_stride: pixels of the image per pixel of the map.
         stride_multiple: sides of the image must be multiples of this, besides the backbone's own multiple.
+        stride_remainder: pixels that sides of the image must have beyond such a multiple.
+        margin: pixels of the image lost on each side; above 0 only over backbones with `valid_convolutions`.
         head_kernel_size: kernel of the convolution that turns the map into logits.
         head_align_corners: whether the logits are interpolated between the centres of the corner pixels.
         gives_logits: whether the map is the logits, which the head then only brings to the image's size.
@@ -29,12 +31,14 @@ class Decoder(nn.Module):
     out_channels: int
     out_stride: int
     stride_multiple: int = 1
+    stride_remainder: int = 0
+    margin: int = 0
     head_kernel_size: int = 1
     head_align_corners: bool = False
     gives_logits: bool = False
 
     def forward(self, features: Features, size: tuple[int, int]) -> Tensor:
-        """Decode the features of images of the given size (H, W)."""
+        """Decode the features of images of the given size (H, W), their margin not counted."""
         raise NotImplementedError
 
 

@@ -91,3 +91,13 @@ def double_convolution(in_channels: int, out_channels: int, style: ConvStyle = C
         ConvNormActivation(in_channels, out_channels, style=style),
         ConvNormActivation(out_channels, out_channels, style=style),
     )
+
+
+def valid_double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Two 3 x 3 convolutions with bias and ReLU, not padded: the map loses two pixels on each side (ibid.)."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(out_channels, out_channels, 3),
+        nn.ReLU(inplace=True),
+    )
