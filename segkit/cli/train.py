@@ -72,6 +72,10 @@ def train(
     class_weights: Annotated[
         str | None, typer.Option(help="balanced, or one number per class: 1,5,2.", rich_help_panel=TRAINING)
     ] = None,
+    border_weight: Annotated[
+        float | None,
+        typer.Option(help="Added weight of pixels between objects; 10 in the U-Net's paper.", rich_help_panel=TRAINING),
+    ] = None,
     label_smoothing: Annotated[
         float | None, typer.Option(help="Of the labels, for classification.", rich_help_panel=TRAINING)
     ] = None,
@@ -124,6 +128,7 @@ def train(
         learning_rate=learning_rate,
         loss=loss,
         class_weights=options.parse_class_weights(class_weights) if class_weights else None,
+        border_weight=border_weight,
         label_smoothing=label_smoothing,
         patience=patience,
         precision=precision,

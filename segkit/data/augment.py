@@ -20,7 +20,7 @@ import albumentations as A
 
 PresetName = Literal["none", "light", "standard", "strong"]
 Unit = NDArray[np.float32]
-Mask = NDArray[np.int16]
+Mask = NDArray[np.int16] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Augmenter:
         return self._amount.scale
 
     def __call__(self, unit: Unit, mask: Mask | None, seed: int) -> tuple[Unit, Mask | None]:
-        """Change unit values (H, W, C) and class indices (H, W) as drawn by `seed`; shapes stay.
+        """Change unit values (H, W, C) and class indices (H, W), or maps (H, W, M), as drawn by `seed`; shapes stay.
 
         The draws depend on `seed` alone, not on earlier calls.
         """
@@ -121,7 +121,7 @@ class Augmenter:
             changed = self._geometry(image=unit, mask=mask)
             unit, mask = changed["image"], changed["mask"]
         if self.orientation_free and unit.shape[0] == unit.shape[1] and generator.random() < 0.5:
-            unit, mask = unit.swapaxes(0, 1), None if mask is None else mask.T
+            unit, mask = unit.swapaxes(0, 1), None if mask is None else mask.swapaxes(0, 1)
         return change_intensity(unit, self._amount.intensity, generator), mask
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from segkit.data.augment import Augmenter
-from segkit.data.crop import Size, choose_window, cut_image, cut_mask, resize_mask, scaled_size
+from segkit.data.augment import Augmenter, Mask
+from segkit.data.border_weights import Weights, border_weights
+from segkit.data.crop import Size, Window, choose_window, cut_image, cut_mask, resize_mask, scaled_size
 from segkit.data.facts import ImageFacts
+from segkit.data.image_io import read_mask
 from segkit.data.loader import Draw
 from segkit.data.samples import load_sample
 from segkit.errors import DataError
@@ -20,20 +23,23 @@ from segkit.pipeline import Pipeline, resize
 from segkit.structures import ClassMap, Progress, Record, Sample, TaskName
 
 MASK_BYTES = np.dtype(np.int16).itemsize
+WEIGHT_BYTES = np.dtype(np.float32).itemsize
 
 
-def decoded_bytes(images: Iterable[ImageFacts], masks: bool) -> int:
-    """Memory that the decoded images take, with their masks as class indices where `masks`."""
+def decoded_bytes(images: Iterable[ImageFacts], masks: bool, weights: bool = False) -> int:
+    """Memory that the decoded images take, with their masks as class indices and border weights where asked."""
+    targets = masks * MASK_BYTES + weights * WEIGHT_BYTES
     return sum(
-        image.size[0] * image.size[1] * (image.channels * np.dtype(image.dtype).itemsize + masks * MASK_BYTES)
-        for image in images
+        image.size[0] * image.size[1] * (image.channels * np.dtype(image.dtype).itemsize + targets) for image in images
     )
 
 
 class TrainingSet(Dataset[dict[str, Tensor]]):
     """Crops (segment) or whole resized images (classify), augmented and normalized, each a function of its draw alone.
 
-    Items are `"image"` (C, H, W) float32 and `"mask"` (H, W) int64 or `"label"` () int64.
+    Items are `"image"` (C, H, W) float32 and `"mask"` (H, W) int64 or `"label"` () int64; with border weights
+    `"border_weight"` (H, W) float32 as well. Where the pipeline has a margin, the image is that much higher and wider on
+    each side: it shows what surrounds the crop, mirrored beyond the border of the whole image.
 
     Args:
         records: the training records, all with a mask (segment) or a label (classify).
@@ -44,6 +50,8 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         seed: seed of every draw, together with the draw's epoch and position.
         foreground_share: share of the crops that are placed around a foreground class.
         task: which target the items have.
+        border_weight: the largest of the `border_weights`; 0: none.
+        numbered_objects: whether the mask files number the objects, which then are the cells of the border weights.
     """
 
     def __init__(
@@ -56,6 +64,8 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         seed: int = 0,
         foreground_share: float = 0.5,
         task: TaskName = "segment",
+        border_weight: float = 0.0,
+        numbered_objects: bool = False,
     ) -> None:
         if task == "classify" and pipeline.size is None:
             raise ValueError("classification needs a pipeline with a size, every image is resized to it")
@@ -67,15 +77,17 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.foreground_share = foreground_share
         self.task = task
-        self._kept: tuple[Sample, ...] = ()
+        self.border_weight = border_weight
+        self.numbered_objects = numbered_objects
+        self._kept: tuple[tuple[Sample, Weights | None], ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
-        sample = self._kept[draw.index] if self._kept else load_sample(self.records[draw.index], self.classes)
-        return self._segment(sample, generator) if self.task == "segment" else self._classify(sample, generator)
+        sample, weights = self._kept[draw.index] if self._kept else self._load(self.records[draw.index])
+        return self._segment(sample, weights, generator) if self.task == "segment" else self._classify(sample, generator)
 
     def keep_in_memory(self, progress: Progress | None = None) -> None:
         """Decode every record now and keep it; `progress` is called with (done, total) after each.
@@ -84,20 +96,43 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         """
         kept = []
         for record in self.records:
-            kept.append(load_sample(record, self.classes))
+            kept.append(self._load(record))
             if progress is not None:
                 progress(len(kept), len(self.records))
         self._kept = tuple(kept)
 
-    def _segment(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
-        image, mask = sample.image, sample.mask
-        if mask is None:
+    def _load(self, record: Record) -> tuple[Sample, Weights | None]:
+        """A record's sample, and its border weights where they are asked for."""
+        sample = load_sample(record, self.classes)
+        if not self.border_weight or sample.mask is None:
+            return sample, None
+        objects = read_mask(record.mask) if self.numbered_objects and isinstance(record.mask, Path) else None
+        return sample, border_weights(sample.mask, self.classes, self.border_weight, objects)
+
+    def _segment(self, sample: Sample, weights: Weights | None, generator: np.random.Generator) -> dict[str, Tensor]:
+        if sample.mask is None:
             raise DataError(f"{sample.record.id} has no mask; segmentation trains on images with masks only")
+        window, margin = self._window(sample.mask, generator), self.pipeline.margin
+        size = self.crop[0] + 2 * margin, self.crop[1] + 2 * margin
+        unit = resize(self.pipeline.to_unit(cut_image(sample.image, window)), size)
+        target: Mask = resize_mask(cut_mask(sample.mask, window), size)
+        if weights is not None:
+            target = np.dstack([target, resize(cut_image(weights[..., None], window), size)])
+        unit, changed = self.augmenter(unit, target, _seed(generator))
+        assert changed is not None
+        changed = changed[margin : size[0] - margin, margin : size[1] - margin]
+        mask = changed if weights is None else changed[..., 0]
+        item = {"image": self._tensor(unit), "mask": torch.from_numpy(np.ascontiguousarray(mask, np.int64))}
+        if weights is not None:
+            item["border_weight"] = torch.from_numpy(np.ascontiguousarray(changed[..., 1], np.float32))
+        return item
+
+    def _window(self, mask: NDArray[np.int16], generator: np.random.Generator) -> Window:
+        """A window for one crop, with the pipeline's margin, magnified as the crop is, around it."""
         size = scaled_size(self.crop, self.augmenter.scale, generator)
-        window = choose_window(mask.shape, size, generator, mask, self.classes.foreground, self.foreground_share)
-        unit = resize(self.pipeline.to_unit(cut_image(image, window)), self.crop)
-        unit, mask = self.augmenter(unit, resize_mask(cut_mask(mask, window), self.crop), _seed(generator))
-        return {"image": self._tensor(unit), "mask": torch.from_numpy(np.ascontiguousarray(mask, np.int64))}
+        inner = choose_window(mask.shape, size, generator, mask, self.classes.foreground, self.foreground_share)
+        rows, columns = (round(self.pipeline.margin * cut / crop) for cut, crop in zip(size, self.crop, strict=True))
+        return Window(inner.top - rows, inner.left - columns, inner.height + 2 * rows, inner.width + 2 * columns)
 
     def _classify(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
         if sample.label is None:

@@ -21,7 +21,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,10 @@ from segkit.experiment.sampling import (
     plan_crops,
     plan_whole_images,
 )
+from segkit.losses import BORDER_WEIGHTED
+from segkit.models.backbones._base import BACKBONES
 from segkit.models.config import ModelConfig
+from segkit.models.decoders._base import DECODERS
 from segkit.pipeline import Pipeline
 from segkit.training.config import TrainingConfig
 from segkit.training.precision import choose_precision
@@ -133,14 +136,22 @@ def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> No
         raise UsageError(f"--loss {config.training.loss}: Dice compares regions; classification takes ce or focal")
     if task == "segment" and config.training.label_smoothing:
         raise UsageError(f"label_smoothing {config.training.label_smoothing}: it is for classification only")
+    weight, loss = config.training.border_weight, config.training.loss
+    if weight and task == "classify":
+        raise UsageError(f"--border-weight {weight:g}: it weights pixels; classification has none")
+    if weight and loss not in BORDER_WEIGHTED:
+        able = " or ".join(BORDER_WEIGHTED)
+        raise UsageError(f"--border-weight {weight:g}: --loss {loss} cannot weight pixels; use {able}")
 
 
 def _plan_model(
     given: ModelSettings, dataset: OpenDataset, channels: int, coarse: bool
 ) -> tuple[ModelConfig, list[Reason]]:
     """The network; the default one computes at half the image's resolution where `coarse`."""
-    backbone = given.backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
-    decoder = (given.decoder or "unet") if dataset.task == "segment" else None
+    backbone = given.backbone or _namesake(given.decoder, BACKBONES)
+    backbone = backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
+    decoder = given.decoder or _namesake(backbone, DECODERS) or "unet"
+    decoder = decoder if dataset.task == "segment" else None
     why = "trains from scratch in minutes, also on a CPU"
     if given.backbone or given.decoder:
         why = "as asked"
@@ -163,6 +174,11 @@ def _plan_model(
         decoder_options=decoder_options,
     )
     return config, reasons
+
+
+def _namesake(name: str | None, parts: Iterable[str]) -> str | None:
+    """The other half of an architecture whose halves have one name, such as unet2015."""
+    return name if name in parts else None
 
 
 def _plan_training(
@@ -194,6 +210,8 @@ def _plan_training(
         (f"learning rate {training.learning_rate:g}", why("learning_rate", f"suits {model.backbone}")),
         (f"precision {precision.name}", precision.reason),
     ]
+    if training.border_weight:
+        reasons.append((f"up to {training.border_weight:g} added to the weight of pixels between objects", "as asked"))
     if weights is not None:
         listed = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(counts, weights, strict=False))
         reasons.append((f"class weights {listed}", "as asked"))

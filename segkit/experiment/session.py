@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from segkit.data.augment import Augmenter
 from segkit.data.dataset import TrainingSet, decoded_bytes
+from segkit.data.instance_ids import number_objects
 from segkit.data.loader import EpochSampler, training_loader
 from segkit.data.opening import OpenDataset
 from segkit.evaluation.evaluate import evaluate
@@ -96,10 +97,12 @@ class Session:
             f"{parameters / 1e6:.1f} million parameters",
             f"{self.plan.model.in_channels} channels in, {self.plan.model.num_classes} classes out",
         )
-        return [
-            "plan:",
-            *(f"  {choice} ({reason})" for choice, reason in (*self.plan.reasons, network, self._duration())),
-        ]
+        reasons = [*self.plan.reasons, network]
+        if self.model.margin:
+            seen = "they are seen with each crop, mirrored only beyond the border of an image"
+            reasons.append((f"the network loses {self.model.margin} pixels on each side", seen))
+        reasons.append(self._duration())
+        return ["plan:", *(f"  {choice} ({reason})" for choice, reason in reasons)]
 
     @property
     def _metric(self) -> str:
@@ -174,6 +177,8 @@ class Session:
             seed=config.seed,
             foreground_share=sampling.foreground_share,
             task=self.plan.model.task,
+            border_weight=config.border_weight,
+            numbered_objects=bool(config.border_weight) and number_objects(self.dataset.facts.masks),
         )
         self._keep_in_memory(training_set)
         sampler = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)
@@ -183,7 +188,7 @@ class Session:
     def _keep_in_memory(self, training_set: TrainingSet) -> None:
         """Decode the training images once where they are small enough and the loader's processes share them."""
         facts = [self.dataset.facts.images[record.id] for record in training_set.records]
-        size = decoded_bytes(facts, masks=training_set.task == "segment")
+        size = decoded_bytes(facts, training_set.task == "segment", bool(training_set.border_weight))
         shared = self.plan.config.training.workers == 0 or multiprocessing.get_start_method() == "fork"
         if size <= KEPT_BYTES and shared:
             with self.teller.progress("decoding", len(facts)) as advance:

@@ -50,6 +50,7 @@ def train(
     learning_rate: float | None = None,
     loss: str | None = None,
     class_weights: Literal["balanced"] | Sequence[float] | None = None,
+    border_weight: float | None = None,
     label_smoothing: float | None = None,
     patience: int | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
@@ -97,6 +98,7 @@ def train(
         learning_rate: the highest of the schedule.
         loss: `ce_dice`, `ce`, `dice` or `focal`.
         class_weights: `balanced`, or one number per class.
+        border_weight: weight, on top of their class's, of the pixels where two objects meet; the U-Net's is 10.
         label_smoothing: share of the loss that asks for every class alike (classification).
         patience: end after so many validations without a better score.
         precision: `auto` takes bf16 where the device computes it in hardware.
@@ -140,6 +142,7 @@ def train(
         "training": {
             "epochs": epochs, "budget_seconds": parse_duration(budget) if budget else None, "batch_size": batch_size,
             "accumulate": accumulate, "learning_rate": learning_rate, "loss": loss, "class_weights": class_weights,
+            "border_weight": border_weight,
             "label_smoothing": label_smoothing, "patience": patience, "precision": precision, "workers": workers,
             "seed": seed,
         },

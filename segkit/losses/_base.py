@@ -20,6 +20,9 @@ class LossFactory(Protocol):
 
 LOSSES: Registry[LossFactory] = Registry("loss", "segkit.losses")
 
+BORDER_WEIGHTED = ("ce", "ce_dice")
+"""The losses that take a third argument, the border weights (N, H, W)."""
+
 
 def create_loss(name: str, num_classes: int, class_weights: Sequence[float] | None = None) -> nn.Module:
     """A module that maps logits (N, K, ...) and target class indices (N, ...) int64 to a scalar, computed in float32.

@@ -12,6 +12,8 @@ from segkit.tasks._base import Task
 class SegmentTask(Task):
     """Compares the logits `segment` (N, K, H, W) with the `mask` (N, H, W) of class indices.
 
+    A batch with `border_weight` (N, H, W) has its pixels weighted by it, which only some losses can.
+
     Args:
         criterion: (logits, mask) to a scalar, as `segkit.losses.create_loss` builds them.
     """
@@ -22,4 +24,5 @@ class SegmentTask(Task):
 
     def loss(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`{"loss": scalar}`."""
-        return {"loss": self.criterion(outputs["segment"], batch["mask"])}
+        weights = [batch["border_weight"]] if "border_weight" in batch else []
+        return {"loss": self.criterion(outputs["segment"], batch["mask"], *weights)}

@@ -39,6 +39,12 @@ class TrainingConfig(Config):
     class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
         None, description="weight of each class in the loss; balanced: inverse to its share; None: equal"
     )
+    border_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight, on top of their class's, of the pixels where two objects meet, falling off around them "
+        "(ce, ce_dice; 10 in the U-Net of 2015); 0: none",
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the loss that asks for every class alike (classification)"
     )

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.data.augment import Augmenter
+from segkit.data.augment import Augmenter, PresetName
+from segkit.data.border_weights import border_weights
 from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.facts import ImageFacts
 from segkit.data.loader import Draw
@@ -21,6 +22,7 @@ from segkit.pipeline import Pipeline
 from segkit.structures import IGNORE_INDEX, ClassMap, Record
 
 CLASSES = ClassMap(("ground", "cell", "vessel"), values={0: 0, 10: 1, 20: 2, 255: IGNORE_INDEX})
+TWO_CLASSES = ClassMap(("ground", "cell"))
 PIPELINE = Pipeline(channels=1, mean=(0.5,), std=(0.25,))
 PLAIN = Augmenter("none", 1)
 
@@ -97,6 +99,7 @@ def test_kept_samples_are_not_read_again(record: Record) -> None:
 def test_decoded_bytes_by_hand() -> None:
     images = [ImageFacts((10, 20), 3, "uint8"), ImageFacts((5, 5), 1, "uint16")]
     assert decoded_bytes(images, masks=True) == 10 * 20 * 5 + 5 * 5 * 4
+    assert decoded_bytes(images, masks=True, weights=True) == 10 * 20 * 9 + 5 * 5 * 8
     assert decoded_bytes(images, masks=False) == 10 * 20 * 3 + 5 * 5 * 2
 
 
@@ -143,3 +146,87 @@ def test_camvid_crops_hold_its_classes_and_ignore_void(datasets: Callable[[str],
     assert IGNORE_INDEX in seen
     assert seen <= {IGNORE_INDEX, *range(11)}
     assert len(seen) > 8
+
+
+def test_a_margin_shows_what_surrounds_the_crop(record: Record) -> None:
+    """The ramp tells where each crop was taken; beyond the border of the image it is NumPy's reflection."""
+    pipeline = PIPELINE.model_copy(update={"margin": 7})
+    dataset = TrainingSet([record], CLASSES, pipeline, PLAIN, (16, 24), foreground_share=0.5)
+    mask = load_sample(record, CLASSES).mask
+    assert mask is not None
+    mirrored = np.pad(np.arange(2400).reshape(40, 60), 7, mode="reflect")
+    beyond = set()
+    for position in range(30):
+        item = dataset[Draw(0, position, 0)]
+        assert (item["image"].shape, item["mask"].shape) == ((1, 30, 38), (16, 24))
+        ramp = np.rint((item["image"][0].numpy() * 0.25 + 0.5) * 255).astype(int)
+        top, left = divmod(int(ramp[7, 7]), 60)
+        np.testing.assert_array_equal(ramp, mirrored[top : top + 30, left : left + 38])
+        np.testing.assert_array_equal(item["mask"].numpy(), mask[top : top + 16, left : left + 24])
+        beyond.add(top < 7 or left < 7)
+    assert beyond == {True, False}
+
+
+def test_nothing_is_learned_from_mirrored_pixels(record: Record) -> None:
+    pipeline = PIPELINE.model_copy(update={"margin": 92})
+    item = TrainingSet([record], CLASSES, pipeline, PLAIN, (64, 80))[Draw(0, 0, 0)]
+    assert item["image"].shape == (1, 64 + 184, 80 + 184)
+    mask = load_sample(record, CLASSES).mask
+    np.testing.assert_array_equal(item["mask"][12:52, 10:70].numpy(), mask)
+    assert (item["mask"] != IGNORE_INDEX).sum() == (np.asarray(mask) != IGNORE_INDEX).sum()
+
+
+@pytest.fixture
+def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Record:
+    """Round cells on a grid, in a picture of their own border weights; augmentation moves pixels only."""
+    y, x = np.mgrid[:120, :120]
+    mask = ((y % 24 - 12) ** 2 + (x % 24 - 12) ** 2 < 90).astype(np.uint8)
+    weights = border_weights(mask.astype(np.int16), TWO_CLASSES, 10)
+    cv2.imwrite(str(tmp_path / "cells.png"), np.rint(weights * 6000).astype(np.uint16))
+    cv2.imwrite(str(tmp_path / "cells_mask.png"), mask)
+    monkeypatch.setattr("segkit.data.augment.change_intensity", lambda unit, *_: unit)
+    return Record("cells", tmp_path / "cells.png", tmp_path / "cells_mask.png")
+
+
+@pytest.mark.parametrize("margin", [0, 20])
+@pytest.mark.parametrize("preset", ["none", "standard", "strong"])
+def test_border_weights_go_the_way_of_image_and_mask(cells: Record, preset: PresetName, margin: int) -> None:
+    """The image shows the weights, so that what happened to it must have happened to them."""
+    pipeline = Pipeline(channels=1, mean=(0.0,), std=(1.0,), high=6000, margin=margin)
+    augmenter = Augmenter(preset, 1, orientation_free=True)
+    dataset = TrainingSet([cells], TWO_CLASSES, pipeline, augmenter, (48, 48), border_weight=10)
+    for position in range(12):
+        item = dataset[Draw(0, position, 0)]
+        shown = item["image"][0, margin : margin + 48, margin : margin + 48]
+        weight, mask = item["border_weight"], item["mask"]
+        assert (weight.dtype, weight.shape) == (torch.float32, (48, 48))
+        assert float((shown - weight).abs().mean()) < (1e-3 if preset == "none" else 0.35)
+        assert float(weight.std()) > 1
+        assert float(weight[mask == 0].max()) > 2 * float(weight[mask == 1].mean())
+
+
+def test_border_weights_are_kept_with_the_samples(cells: Record) -> None:
+    dataset = TrainingSet([cells], TWO_CLASSES, PIPELINE, PLAIN, (120, 120), border_weight=10)
+    read = dataset[Draw(0, 0, 0)]["border_weight"]
+    mask = load_sample(cells, TWO_CLASSES).mask
+    assert mask is not None
+    np.testing.assert_array_equal(read.numpy(), border_weights(mask, TWO_CLASSES, 10))
+    dataset.keep_in_memory()
+    cells.image.unlink()
+    assert torch.equal(dataset[Draw(0, 0, 0)]["border_weight"], read)
+
+
+def test_numbered_objects_are_the_cells(cells: Record, tmp_path: Path) -> None:
+    numbers = np.zeros((120, 120), np.uint16)
+    numbers[20:60, 20:60], numbers[20:60, 60:90] = 300, 2
+    cv2.imwrite(str(tmp_path / "numbers.png"), numbers)
+    record = Record("cells", cells.image, tmp_path / "numbers.png")
+    classes = ClassMap(("ground", "cell"), values={0: 0}, other=1)
+    draws = [
+        TrainingSet([record], classes, PIPELINE, PLAIN, (120, 120), border_weight=10, numbered_objects=numbered)[
+            Draw(0, 0, 0)
+        ]["border_weight"]
+        for numbered in (True, False)
+    ]
+    assert float(draws[0][40, 60]) == pytest.approx(10 * np.exp(-1 / 50))
+    assert float(draws[1].max()) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from inspect import signature
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segkit.errors import UsageError
-from segkit.losses import LOSSES, create_loss
+from segkit.losses import BORDER_WEIGHTED, LOSSES, create_loss
 from segkit.structures import IGNORE_INDEX
 
 NUM_CLASSES = 3
@@ -138,3 +139,34 @@ def test_wrong_class_weights(weights: tuple[float, ...]) -> None:
 def test_unknown_loss_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"unknown loss 'ce_dcie'. Did you mean 'ce_dice'?"):
         create_loss("ce_dcie", NUM_CLASSES)
+
+
+def test_border_weights_are_added_to_class_weights_by_hand() -> None:
+    # Three pixels, the last not counted; -log of the target's probability is log 4 and log 2.
+    logits = torch.tensor([[[[0.0, 0.0, 9.0]], [[math.log(3.0), 0.0, 0.0]]]])
+    mask, border = torch.tensor([[[0, 1, IGNORE_INDEX]]]), torch.tensor([[[10.0, 0.5, 7.0]]])
+    plain = ((1 + 10) * math.log(4) + (1 + 0.5) * math.log(2)) / (11 + 1.5)
+    assert create_loss("ce", 2)(logits, mask, border).item() == pytest.approx(plain)
+    weighted = ((2 + 10) * math.log(4) + (4 + 0.5) * math.log(2)) / (12 + 4.5)
+    assert create_loss("ce", 2, (2.0, 4.0))(logits, mask, border).item() == pytest.approx(weighted)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_border_weights_of_zero_change_nothing(weights: tuple[float, ...] | None) -> None:
+    logits, mask = example()
+    loss = create_loss("ce", NUM_CLASSES, weights)
+    torch.testing.assert_close(loss(logits, mask, torch.zeros(mask.shape)), loss(logits, mask))
+    nothing = torch.full_like(mask, IGNORE_INDEX)
+    assert loss(logits, nothing, torch.ones(mask.shape)).item() == 0
+
+
+def test_border_weights_leave_dice_as_it_is() -> None:
+    logits, mask = example()
+    border = torch.rand(mask.shape, generator=torch.Generator().manual_seed(1))
+    ce, dice = create_loss("ce", NUM_CLASSES)(logits, mask, border), create_loss("dice", NUM_CLASSES)(logits, mask)
+    torch.testing.assert_close(create_loss("ce_dice", NUM_CLASSES)(logits, mask, border), (ce + dice) / 2)
+
+
+def test_the_losses_said_to_take_border_weights_are_those_that_do() -> None:
+    able = [name for name in LOSSES if "border_weight" in signature(create_loss(name, 2).forward).parameters]
+    assert sorted(BORDER_WEIGHTED) == sorted(able)
