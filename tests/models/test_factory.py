@@ -82,7 +82,18 @@ def test_wrong_values_are_configuration_errors(arguments: dict[str, Any], messag
 
 def test_the_config_of_a_network_has_every_option_resolved() -> None:
     config = create_model(num_classes=2, backbone_options={"width": 8}).config
-    assert config.backbone_options == {"width": 8, "depth": 5, "max_width": 256, "stem_stride": 1}
+    assert config.backbone_options == {
+        "width": 8,
+        "depth": 5,
+        "max_width": 256,
+        "stem_stride": 1,
+        "norm": "batch",
+        "activation": "relu",
+        "weight_standardization": False,
+        "pool": "max",
+        "dropout": 0.0,
+        "image_size": 32,
+    }
     assert config.decoder_options == {"upsample": "transposed", "out_stride": 1}
 
 
@@ -123,7 +134,19 @@ def test_names_are_listed_with_what_can_be_set() -> None:
         "name": "plain",
         "kind": "backbone",
         "family": "segkit",
-        "options": ["width=24", "depth=5", "max_width=256", "stem_stride=1"],
+        "options": [
+            "width=24",
+            "depth=5",
+            "max_width=256",
+            "stem_stride=1",
+            "pattern=auto",
+            "norm=batch",
+            "activation=relu",
+            "weight_standardization=False",
+            "pool=max",
+            "dropout=0.0",
+            "image_size=32",
+        ],
         "weights": [],
         "capabilities": ["pool_indices"],
     }

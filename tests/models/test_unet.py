@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import get_args
+
 import pytest
 import torch
 
 from segkit.errors import UsageError
+from segkit.models.config import Option
 from segkit.models.decoders.unet import UnetDecoder, build_unet
 from segkit.models.factory import create_model
-from segkit.models.features import FeatureSpec
+from segkit.models.features import FeatureSpec, Pool
+from segkit.models.layers.upsample import MaxUnpooling, UpsamplingName
 
 
 def parameters(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize(("upsample", "decoder_parameters"), [("transposed", 150), ("nearest", 152), ("bilinear", 152)])
+@pytest.mark.parametrize(
+    ("upsample", "decoder_parameters"),
+    [
+        ("transposed", 150),
+        ("nearest", 152),
+        ("bilinear", 152),
+        ("bed_of_nails", 152),
+        ("max_unpool", 126),
+        ("pixel_shuffle", 412),
+    ],
+)
 def test_parameters_of_a_tiny_network_counted_by_hand(upsample: str, decoder_parameters: int) -> None:
     model = create_model(num_classes=3, in_channels=1, upsample=upsample, backbone_options={"width": 2, "depth": 2})
     # level 1: 1*2*9 + 4, 2*2*9 + 4; level 2: 2*4*9 + 8, 4*4*9 + 8 (convolution without bias + normalization)
     assert parameters(model.backbone) == (18 + 4) + (36 + 4) + (72 + 8) + (144 + 8)
     # transposed: 4*2*4 + 2, then (2+2)*2*9 + 4, 2*2*9 + 4; interpolated: (4+2)*2*9 + 4, 2*2*9 + 4
+    # max_unpool: 4*2 + 2, then as transposed; pixel_shuffle: 4*8*9 + 8, then as transposed
     assert model.decoder is not None
     assert parameters(model.decoder) == decoder_parameters
     assert parameters(model.heads) == 2 * 3 + 3
@@ -68,6 +84,78 @@ def test_decoder_reaches_the_size_of_odd_skips() -> None:
     features = model.backbone(torch.randn(1, 3, 23, 29))
     assert [tuple(map_.shape[-2:]) for map_ in features.maps] == [(23, 29), (11, 14), (5, 7)]
     assert model.decoder(features, (23, 29)).shape == (1, 4, 23, 29)
+
+
+@pytest.mark.parametrize("upsample", get_args(UpsamplingName))
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("plain", {"width": 4, "depth": 4}),
+        ("plain", {"pattern": "[4]*2 P [6] P [6] P", "stem_stride": 2}),
+        ("smp/resnet18", {}),
+    ],
+)
+def test_every_upsampling_reaches_the_image_at_odd_sizes_and_trains(
+    upsample: str, backbone: str, options: dict[str, Option]
+) -> None:
+    out_stride = 2 if "stem_stride" in options else 1
+    build = partial(
+        create_model,
+        backbone,
+        num_classes=2,
+        upsample=upsample,
+        backbone_options=options,
+        decoder_options={"out_stride": out_stride},
+    )
+    if upsample == "max_unpool" and backbone != "plain":
+        with pytest.raises(UsageError, match=r"unet needs pool_indices, which backbone smp/resnet18 lacks; .* plain, "):
+            build()
+        return
+    model = build()
+    logits = model(torch.randn(2, 3, 23, 29))["segment"]
+    assert logits.shape == (2, 2, 23, 29)
+    logits.square().mean().backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+def test_unpooling_goes_through_the_pools_from_the_coarsest_to_the_finest() -> None:
+    model = create_model(num_classes=2, upsample="max_unpool", backbone_options={"width": 4, "depth": 3}).eval()
+    assert isinstance(model.decoder, UnetDecoder)
+    features = model.backbone(torch.randn(1, 3, 23, 29))
+    seen: list[torch.Tensor] = []
+
+    def check(unpooling: MaxUnpooling, inputs: tuple[torch.Tensor, Pool], unpooled: torch.Tensor) -> None:
+        pool = features.pools[-1 - len(seen)]
+        assert inputs[1] is pool
+        assert unpooled.shape == features.maps[-2 - len(seen)].shape
+        adapted = unpooling.adaptation(inputs[0])
+        assert torch.equal(
+            unpooled, torch.nn.functional.max_unpool2d(adapted, pool.indices, (2, 2), output_size=pool.size)
+        )
+        seen.append(unpooled)
+
+    for block in model.decoder.blocks:
+        block.upsampling.register_forward_hook(check)  # type: ignore[union-attr, operator]
+    model.decoder(features, (23, 29))
+    assert len(seen) == 2
+
+
+def test_unpooling_beyond_the_finest_map_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match="out_stride=1: max_unpool ends at the backbone's finest map; use out_stride=2"
+    ):
+        create_model(num_classes=2, upsample="max_unpool", backbone_options={"stem_stride": 2})
+
+
+@pytest.mark.parametrize("upsample", ["bed_of_nails", "max_unpool", "pixel_shuffle"])
+def test_an_exported_graph_is_right_at_sizes_it_was_not_traced_with(upsample: str) -> None:
+    model = create_model(num_classes=3, upsample=upsample, backbone_options={"width": 4, "depth": 4}).eval()
+    height, width = (8 * torch.export.Dim(name, min=2, max=64) for name in ("rows", "columns"))
+    sizes = ({2: height, 3: width},)
+    graph = torch.export.export(model, (torch.randn(1, 3, 32, 48),), dynamic_shapes=sizes).module()
+    for size in ((16, 24), (72, 40)):
+        images = torch.randn(1, 3, *size)
+        torch.testing.assert_close(graph(images)["segment"], model(images)["segment"])
 
 
 def test_pools_lead_back_to_the_pixels_they_took() -> None:

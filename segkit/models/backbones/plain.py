@@ -1,53 +1,134 @@
-"""The contracting path of the U-Net with batch normalization: plain double convolutions and 2 x 2 max pools."""
+"""Plain stacks of 3 x 3 convolutions and pools: the contracting path of the U-Net, or any pattern of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
+from segkit.errors import UsageError
 from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
+from segkit.models.backbones._pattern import Pattern, parse_pattern
 from segkit.models.features import Features, FeatureSpec, Pool
-from segkit.models.layers.conv import double_convolution
-from segkit.models.layers.initialization import initialize
+from segkit.models.heads.classify import ClassifyHead
+from segkit.models.heads.fully_connected import FullyConnectedHead
+from segkit.models.layers.activation import ActivationName
+from segkit.models.layers.conv import ConvNormActivation, ConvStyle
+from segkit.models.layers.initialization import initialize, initialize_head
+from segkit.models.layers.norm import NormName
+from segkit.models.layers.pool import PoolName, create_pool, pooled_side
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """The fully connected part of a classifier.
+
+    Attributes:
+        hidden: units of its layers.
+        image_size: side of the images whose last map is flattened whole.
+        dropout: share of the units dropped behind each layer in training.
+    """
+
+    hidden: Sequence[int]
+    image_size: int
+    dropout: float
 
 
 class PlainBackbone(Backbone):
-    """A stack of double convolutions; level i has min(width * 2**i, max_width) channels at stride stem_stride * 2**i.
+    """Levels of 3 x 3 convolutions with a pool between every two.
 
     A stem stride above 1 moves blocks of pixels into channels first: nothing of the image is lost, and the costly
     first level has a quarter of the positions (the inverse of the sub-pixel shuffle of Shi et al. 2016, section 2.2).
 
-    Source: Ronneberger et al. 2015, "U-Net", figure 1 (there width 64, depth 5, at most 1024 channels, no padding).
+    Args:
+        in_channels: channels of the images.
+        levels: output channels of the convolutions of every level; a level without any is the pool's own map.
+        style: what follows a convolution.
+        stem_stride: pixels of the image per pixel of the first level.
+        pool: what stands between two levels.
+        dropout: share of activations dropped behind the convolutions of a level in training, the others scaled up.
+        pooled_maps: whether the maps are those behind the pools, in place of the last ones in front.
+        fully_connected: what a classifier has between the last map and the logits; else it averages the map.
     """
 
-    def __init__(self, in_channels: int, width: int, depth: int, max_width: int, stem_stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        levels: Sequence[Sequence[int]],
+        *,
+        style: ConvStyle,
+        stem_stride: int = 1,
+        pool: PoolName = "max",
+        dropout: float = 0.0,
+        pooled_maps: bool = False,
+        fully_connected: FullyConnected | None = None,
+    ) -> None:
         super().__init__()
-        channels = [min(width * 2**level, max_width) for level in range(depth)]
-        self.specs = tuple(FeatureSpec(count, stem_stride * 2**level) for level, count in enumerate(channels))
-        self.capabilities = frozenset({"pool_indices"})
+        self.takes_any_size = stem_stride == 1
+        self.style, self.pool_name, self.pooled_maps = style, pool, pooled_maps
+        self.stem_stride, self.fully_connected = stem_stride, fully_connected
         self.stem = nn.PixelUnshuffle(stem_stride)
-        inputs = [in_channels * stem_stride**2, *channels]
-        self.levels = nn.ModuleList(
-            double_convolution(before, after) for before, after in zip(inputs, channels, strict=False)
-        )
+        self.levels = nn.ModuleList()
+        specs: list[FeatureSpec] = []
+        before = in_channels * stem_stride**2
+        for level, channels in enumerate(levels):
+            pooled, stride = before, stem_stride * 2**level
+            layers: list[nn.Module] = []
+            for after in channels:
+                layers.append(ConvNormActivation(before, after, style=style))
+                before = after
+            self.levels.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout and layers else [])))
+            specs.append(FeatureSpec(pooled if pooled_maps else before, stride))
+        self.specs = tuple(specs[1:] if pooled_maps else specs)
+        if pool == "max" and not pooled_maps:
+            self.capabilities = frozenset({"pool_indices"})
         # Indices cost nothing: torch computes them in any case.
-        self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.pool = create_pool(pool, return_indices="pool_indices" in self.capabilities)
         initialize(self)
 
     def forward(self, images: Tensor) -> Features:
-        """Compute the maps of `images`; an odd last row or column is dropped by the pools."""
-        maps: list[Tensor] = []
+        """Compute the maps of `images`; pools of 2 x 2 drop an odd last row or column."""
         pools: list[Pool] = []
-        x = self.stem(images)
-        for level in self.levels:
-            if maps:
-                x, indices = self.pool(maps[-1])
-                pools.append(Pool(indices, (maps[-1].shape[-2], maps[-1].shape[-1])))
+        x = self.levels[0](self.stem(images))
+        pooled_maps, maps = [], [x]
+        for level in self.levels[1:]:
+            if "pool_indices" in self.capabilities:
+                size = (x.shape[-2], x.shape[-1])
+                x, indices = self.pool(x)
+                pools.append(Pool(indices, size))
+            else:
+                x = self.pool(x)
+            pooled_maps.append(x)
             x = level(x)
             maps.append(x)
-        return Features(tuple(maps), tuple(pools))
+        return Features(tuple(pooled_maps if self.pooled_maps else maps), tuple(pools))
+
+    def create_classifier(self, num_classes: int) -> ClassifyHead:
+        """Fully connected layers where the network has them, else global average pooling."""
+        settings = self.fully_connected
+        if settings is None:
+            return super().create_classifier(num_classes)
+        kernel_size = pooled_side(self.pool_name, settings.image_size // self.stem_stride, len(self.levels) - 1)
+        if not kernel_size:
+            raise UsageError(
+                f"images of {settings.image_size} pixels leave nothing behind {len(self.levels) - 1} pools for the "
+                f"fully connected part; use image_size={self.specs[-1].stride} or more"
+            )
+        head = FullyConnectedHead(
+            self.specs[-1].channels,
+            num_classes,
+            kernel_size,
+            settings.image_size,
+            settings.hidden,
+            settings.dropout,
+            activation=self.style.activation,
+        )
+        initialize(head)
+        initialize_head(head.layers[-1])
+        return head
 
 
 def build_plain(
@@ -57,9 +138,52 @@ def build_plain(
     depth: Annotated[int, Field(ge=2, le=8)] = 5,
     max_width: Annotated[int, Field(ge=1)] = 256,
     stem_stride: Annotated[int, Field(ge=1, le=4)] = 1,
+    pattern: str | None = None,
+    norm: NormName = "batch",
+    activation: ActivationName = "relu",
+    weight_standardization: bool = False,
+    pool: PoolName = "max",
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    image_size: Annotated[int, Field(ge=1)] = 32,
 ) -> PlainBackbone:
-    """Build the plain backbone: channels of the first level, levels, most channels of a level, stride of the first."""
-    return PlainBackbone(in_channels, width, depth, max_width, stem_stride)
+    """Build the plain backbone.
+
+    Without a pattern it is the contracting path of the U-Net (Ronneberger et al. 2015, figure 1, with normalization,
+    padded convolutions and fewer channels): `depth` levels of two convolutions to min(width * 2**level, max_width)
+    channels. The paper has width 64 and at most 1024 channels.
+
+    Args:
+        in_channels: channels of the images.
+        width: channels of the first level.
+        depth: number of levels.
+        max_width: most channels of a level.
+        stem_stride: pixels of the image per pixel of the first level.
+        pattern: levels and fully connected part, see `parse_pattern`; width, depth and max_width then have no effect.
+        norm: normalization behind every convolution, see `create_norm`.
+        activation: behind every convolution and fully connected layer, see `create_activation`.
+        weight_standardization: whether filters are standardized before use.
+        pool: what halves the maps, see `create_pool`.
+        dropout: share dropped in training behind every level and every fully connected layer.
+        image_size: side of the images that the fully connected part of a pattern flattens; larger ones are averaged.
+
+    Raises:
+        UsageError: a pattern that cannot be read.
+    """
+    parsed = Pattern(_doubling(width, depth, max_width)) if pattern is None else parse_pattern(pattern)
+    return PlainBackbone(
+        in_channels,
+        parsed.levels,
+        style=ConvStyle(norm, activation, weight_standardization),
+        stem_stride=stem_stride,
+        pool=pool,
+        dropout=dropout,
+        fully_connected=FullyConnected(parsed.hidden, image_size, dropout) if parsed.hidden else None,
+    )
+
+
+def _doubling(width: int, depth: int, max_width: int) -> tuple[tuple[int, ...], ...]:
+    """Two convolutions a level, twice the channels of the level before."""
+    return tuple((min(width * 2**level, max_width),) * 2 for level in range(depth))
 
 
 BACKBONES.register("plain")(BackboneEntry(build_plain, "segkit", frozenset({"pool_indices"})))

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from segkit.errors import UsageError
 from segkit.models.decoders._base import DECODERS, Decoder, DecoderEntry, Specs, halving_channels
-from segkit.models.features import Features, FeatureSpec
+from segkit.models.features import Features, FeatureSpec, Pool
 from segkit.models.layers.conv import double_convolution
 from segkit.models.layers.initialization import initialize
-from segkit.models.layers.upsample import Size, UpsamplingName, create_upsampling
+from segkit.models.layers.upsample import MaxUnpooling, Size, UpsamplingName, create_upsampling
 
 
 class UnetBlock(nn.Module):
@@ -24,12 +24,13 @@ class UnetBlock(nn.Module):
         self, in_channels: int, skip_channels: int, out_channels: int, factor: int, upsample: UpsamplingName
     ) -> None:
         super().__init__()
-        self.upsampling = create_upsampling(upsample, in_channels, out_channels, factor)
+        upsampled_channels = skip_channels if upsample == "max_unpool" else out_channels
+        self.upsampling = create_upsampling(upsample, in_channels, upsampled_channels, factor)
         self.convolutions = double_convolution(self.upsampling.out_channels + skip_channels, out_channels)
 
-    def forward(self, x: Tensor, skip: Tensor | None, size: Size) -> Tensor:
-        """Bring `x` to `size` and merge it with the `skip` of that size, if there is one."""
-        x = self.upsampling(x, size)
+    def forward(self, x: Tensor, skip: Tensor | None, size: Size, pool: Pool | None) -> Tensor:
+        """Bring `x` to `size`, through `pool` where it is unpooled, and merge it with the `skip` of that size."""
+        x = self.upsampling(x, pool if isinstance(self.upsampling, MaxUnpooling) else size)
         return self.convolutions(x if skip is None else torch.cat([x, skip], dim=1))
 
 
@@ -40,7 +41,8 @@ class UnetDecoder(Decoder):
 
     Args:
         specs: the maps of the backbone.
-        upsample: how a map grows; the paper's is `transposed`.
+        upsample: how a map grows; the paper's is `transposed`. `max_unpool` takes the backbone's pools, whose channels
+            are those of the skips.
         channels: channels of the blocks, coarse to fine; None: halving from 256, never more than the skip's.
         out_stride: pixels of the image per pixel of the decoded map; finer maps of the backbone are not used.
     """
@@ -50,6 +52,11 @@ class UnetDecoder(Decoder):
     ) -> None:
         super().__init__()
         coarsest, *targets = _targets(specs, out_stride)
+        if upsample == "max_unpool" and not targets[-1].channels:
+            raise UsageError(
+                f"decoder option out_stride={out_stride}: max_unpool ends at the backbone's finest map; "
+                f"use out_stride={specs[0].stride}"
+            )
         channels = channels or _default_channels(targets)
         if len(channels) != len(targets):
             raise UsageError(f"decoder option channels has {len(channels)} values; this backbone needs {len(targets)}")
@@ -66,9 +73,10 @@ class UnetDecoder(Decoder):
     def forward(self, features: Features, size: Size) -> Tensor:
         """Decode the features of images of `size` (H, W) to a map (N, out_channels, H / out_stride, W / out_stride)."""
         x, *skips = list(reversed(features.maps))[: len(self.blocks) + 1]
-        for block, stride, skip in zip_longest(self.blocks, self.strides, skips):
+        pools = list(reversed(features.pools))[: len(self.blocks)]
+        for block, stride, skip, pool in zip_longest(self.blocks, self.strides, skips, pools):
             height, width = (-(-side // stride) for side in size) if skip is None else skip.shape[-2:]
-            x = block(x, skip, (height, width))
+            x = block(x, skip, (height, width), pool)
         return x
 
 
@@ -98,4 +106,6 @@ def build_unet(
     return UnetDecoder(specs, upsample, channels, out_stride)
 
 
-DECODERS.register("unet")(DecoderEntry(build_unet, "segkit"))
+DECODERS.register("unet")(
+    DecoderEntry(build_unet, "segkit", option_requires={("upsample", "max_unpool"): frozenset({"pool_indices"})})
+)

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from segkit.models.features import Features
 from segkit.models.heads.classify import ClassifyHead
+from segkit.models.layers.activation import ActivationName, create_activation, input_channels
 
 
 class FullyConnectedHead(ClassifyHead):
-    """Hidden layers with ReLU and dropout, then the logits.
+    """Hidden layers with activation and dropout, then the logits.
 
     The layers are convolutions, the first as large as the map that the paper flattens. At the paper's image size that
     is the same function with the same parameters; on larger images the logits are averaged over all positions
@@ -25,6 +26,7 @@ class FullyConnectedHead(ClassifyHead):
         hidden: channels of the hidden layers.
         dropout: share of activations dropped in training.
         dropout_first: whether dropout comes before the hidden layers, as in torchvision's AlexNet, or after them.
+        activation: of the hidden layers, see `create_activation`.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class FullyConnectedHead(ClassifyHead):
         hidden: Sequence[int] = (4096, 4096),
         dropout: float = 0.5,
         dropout_first: bool = False,
+        activation: ActivationName = "relu",
     ) -> None:
         super().__init__()
         self.smallest_image = smallest_image
@@ -43,7 +46,8 @@ class FullyConnectedHead(ClassifyHead):
         for inputs, outputs, kernel in zip(
             (in_channels, *hidden), hidden, (kernel_size, *[1] * len(hidden)), strict=False
         ):
-            block: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel), nn.ReLU(inplace=True)]
+            convolution = nn.Conv2d(inputs, input_channels(activation, outputs), kernel)
+            block: list[nn.Module] = [convolution, create_activation(activation, outputs)]
             layers += [nn.Dropout(dropout), *block] if dropout_first else [*block, nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(hidden[-1], num_classes, 1))
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from torch import nn
 
+from segkit.models.layers.upsample import SubPixelConvolution
+
 
 def initialize(module: nn.Module) -> None:
     """Give every layer inside `module` its initial weights, in place.
 
     Convolutions before a ReLU: He et al. 2015 (fan in). A transposed convolution whose kernel equals its stride feeds
-    each output pixel from one tap only: its fan in is the number of input channels. Normalization starts as identity.
+    each output pixel from one tap only: its fan in is the number of input channels. A sub-pixel convolution starts as
+    one. Normalization starts as identity.
     """
     for layer in module.modules():
         if isinstance(layer, nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, std=layer.in_channels**-0.5)
+        elif isinstance(layer, SubPixelConvolution):
+            layer.initialize()
         elif isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
