@@ -11,11 +11,12 @@ from PIL import Image
 
 import segkit
 from segkit.cli import main
+from segkit.data.dataset import TrainingSet
 from segkit.data.image_io import read_image
 from segkit.data.opening import open_dataset
 from segkit.data.synthetic import write_sample
 from segkit.errors import UsageError
-from segkit.structures import SegmentationResult
+from segkit.structures import Progress, SegmentationResult
 from tests.experiment.test_plan import plan
 
 
@@ -99,3 +100,39 @@ def test_the_network_learns_what_it_sees_with_its_margin(discs: Path, tmp_path: 
         quiet=True,
     )
     assert run.scores["score"] > 0.9
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_numbered_masks_say_what_the_objects_are(
+    numbered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instance ids read as one class keep their borders; gray levels read so are no objects."""
+    write_sample(tmp_path / "sample", count=10, size=160)
+    data = tmp_path / "cells"
+    (data / "masks").mkdir(parents=True)
+    (tmp_path / "sample" / "images").rename(data / "images")
+    for file in (tmp_path / "sample" / "instances").iterdir():
+        ids = np.asarray(Image.open(file))
+        mask = ids if numbered else np.where(ids > 0, 200 + ids % 2, 0).astype(np.uint8)
+        Image.fromarray(mask).save(data / "masks" / file.name)
+    seen: list[bool] = []
+
+    class Recorded(TrainingSet):
+        def keep_in_memory(self, progress: Progress | None = None) -> None:
+            seen.append(self.numbered_objects)
+            super().keep_in_memory(progress)
+
+    monkeypatch.setattr("segkit.experiment.session.TrainingSet", Recorded)
+    segkit.train(
+        data,
+        output=tmp_path / "run",
+        map={"other": 1},
+        border_weight=10.0,
+        backbone_options={"width": 2, "depth": 2},
+        epochs=1,
+        crop=32,
+        device="cpu",
+        workers=0,
+        quiet=True,
+    )
+    assert seen == [numbered]

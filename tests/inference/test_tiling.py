@@ -24,6 +24,12 @@ def test_starts_by_hand(length: int, tile: int, overlap: float, multiple: int, s
     assert Axis.plan(length, tile, overlap, multiple).starts == starts
 
 
+def test_tiles_of_a_multiple_and_a_remainder_by_hand() -> None:
+    axis = Axis.plan(148, 64, 0.25, 16, 4)  # 148 = 9 * 16 + 4; 64 becomes 68, a quarter of which is 17
+    assert (axis.starts, axis.length) == ((0, 48, 80), 68)
+    assert Axis.plan(20, 64, 0.25, 16, 4).starts == (0,)
+
+
 @pytest.mark.parametrize("multiple", [1, 16, 32])
 @pytest.mark.parametrize("overlap", [0.0, 0.1, 0.25, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("tile", [32, 50, 128])

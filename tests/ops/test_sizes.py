@@ -17,6 +17,13 @@ def test_padding_by_hand(height: int, width: int, multiple: int, expected: tuple
     assert padding_to_multiple(height, width, multiple) == expected
 
 
+@pytest.mark.parametrize(
+    ("side", "expected"), [(1, (1, 2)), (4, (0, 0)), (5, (7, 8)), (16, (2, 2)), (20, (0, 0)), (388, (0, 0))]
+)
+def test_padding_to_sixteens_and_four_by_hand(side: int, expected: tuple[int, int]) -> None:
+    assert padding_to_multiple(side, 20, 16, remainder=4) == (*expected, 0, 0)
+
+
 def test_mirrors_without_repeating_the_border() -> None:
     row = np.array([[1, 2, 3]], np.uint8)
     assert pad_mirrored(row, (0, 0, 2, 4)).tolist() == [[3, 2, 1, 2, 3, 2, 1, 2, 3]]
