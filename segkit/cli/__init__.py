@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import typer
 
-from segkit.cli import app, check, classify, evaluate, models, predict, sample, train
+from segkit.cli import app, check, classify, describe, evaluate, inspect, models, predict, sample, similar, train
 from segkit.errors import NOT_COMPLETED, WRONG_USAGE, SegkitError
 
 __all__ = ["main"]
@@ -48,6 +48,9 @@ def _build() -> typer.Typer:
     group.command(name="classify")(classify.classify)
     group.command(name="check")(check.check)
     group.command(name="models")(models.models)
+    group.command(name="describe")(describe.describe)
+    group.command(name="inspect")(inspect.inspect)
+    group.command(name="similar")(similar.similar)
     group.command(name="sample")(sample.sample)
     group.command(name="app")(app.app)
     return group

@@ -24,11 +24,12 @@ def write_report(folder: str | Path) -> Path:
     """
     content = page(read_run(folder))
     target = Path(folder) / "report.html"
-    write_atomically(target, _template().render(**content).encode())
+    write_atomically(target, template("page.html.jinja").render(**content).encode())
     return target
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A template of this package, with the filters that write numbers."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: files("segkit.report").joinpath(name).read_text(encoding="utf-8")),
         autoescape=True,
@@ -40,4 +41,4 @@ def _template() -> jinja2.Template:
     environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
     environment.filters["whole_percent"] = lambda value: f"{100 * value:.0f}"
     environment.filters["grouped"] = lambda value: f"{value:,}".replace(",", "\u202f")
-    return environment.get_template("page.html.jinja")
+    return environment.get_template(name)

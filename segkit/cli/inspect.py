@@ -1,0 +1,31 @@
+"""`segkit inspect`: what a model makes of one image, in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segkit.cli import options
+
+
+def inspect(
+    model: options.Model,
+    image: Annotated[Path, typer.Argument(help="Image file.")],
+    output: options.Output,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw first-layer filters, activations, Grad-CAM and occlusion maps; index.html shows them all."""
+    from segkit.experiment.console import Teller
+    from segkit.explanation.inspection import inspect as run_inspection
+    from segkit.inference.loading import load
+    from segkit.report.inspection import write_inspection
+
+    teller = Teller(quiet)
+    predictor = load(model, device=device, precision="fp32")
+    with teller.progress("covering parts of the image") as advance:
+        inspection = run_inspection(predictor, image, lambda _class_name: advance)
+    page = write_inspection(inspection, model, image.name, output)
+    teller.tell(f"{image.name}: {inspection.answer}", f"written: {page}")

@@ -1,0 +1,125 @@
+"""Which parts of an image an answer rests on: Grad-CAM and occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segkit.explanation.subject import Subject
+from segkit.structures import Progress
+
+_BATCH = 8
+_PATCHES_PER_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Heat:
+    """How much every pixel matters to one class.
+
+    Attributes:
+        values: (H, W) over the image, 0 to 1.
+        peak: what 1 stands for.
+    """
+
+    values: NDArray[np.float32]
+    peak: float
+
+
+def likely_classes(subject: Subject, count: int) -> list[int]:
+    """The classes an image is explained for: the most probable, or those of most pixels, foreground first."""
+    with torch.no_grad():
+        logits = subject.logits(subject.batch)[0]
+    if subject.task == "classify":
+        return [int(index) for index in logits.argsort(descending=True)[:count]]
+    pixels = torch.bincount(logits.argmax(dim=0).flatten(), minlength=subject.classes.num_classes)
+    order = [int(index) for index in pixels.argsort(descending=True, stable=True) if pixels[index] > 0]
+    return sorted(order, key=lambda index: index == subject.classes.background)[:count]
+
+
+def grad_cam(subject: Subject, class_index: int) -> Heat:
+    """The maps of the backbone's last level, weighted by how much their mean gradient moves the class.
+
+    The score that is differentiated is the logit of the class (Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2);
+    for segmentation its sum over the pixels that the network gives to the class (Vinogradova et al. 2020, "Towards
+    interpretable semantic segmentation via gradient-weighted class activation mapping", equation 2). Negative parts
+    are left out.
+    """
+    kept: list[Tensor] = []
+
+    def keep(_module: object, _inputs: object, features: object) -> None:
+        maps: tuple[Tensor, ...] = features.maps  # type: ignore[attr-defined]
+        kept.append(maps[-1])
+
+    handle = subject.network.backbone.register_forward_hook(keep)
+    try:
+        logits = subject.logits(subject.batch.clone().requires_grad_())[0]
+    finally:
+        handle.remove()
+    score = logits[class_index]
+    if subject.task == "segment":
+        score = score[logits.argmax(dim=0) == class_index].sum()
+    gradient = torch.autograd.grad(score, kept[0])[0]
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    map_ = (weights * kept[0]).sum(dim=1)[0].relu().detach().cpu().numpy()
+    height, width = subject.batch.shape[-2:]
+    enlarged: NDArray[np.float32] = np.asarray(cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR))
+    return _scaled(subject.within_image(enlarged))
+
+
+@torch.no_grad()
+def occlusion(subject: Subject, class_index: int, progress: Progress | None = None) -> Heat:
+    """How far the probability of a class falls where a patch of the mean colour covers the image.
+
+    For segmentation it is the mean probability over the pixels that the network gives to the class. The patch has an
+    eighth of the longer side, and moves by half of itself; each pixel has the mean of the patches that cover it.
+    Source: Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.
+    """
+    batch = subject.batch
+    height, width = batch.shape[-2:]
+    where = subject.logits(batch)[0].argmax(dim=0) == class_index if subject.task == "segment" else None
+    before = _probability(subject, batch, class_index, where)[0]
+    side = max(max(height, width) // _PATCHES_PER_SIDE, 2)
+    corners = list(_corners(height, width, side))
+    fall, covered = np.zeros((2, height, width), np.float32)
+    for begin in range(0, len(corners), _BATCH):
+        some = corners[begin : begin + _BATCH]
+        occluded = batch.repeat(len(some), 1, 1, 1)
+        for image, (top, left) in zip(occluded, some, strict=True):
+            image[:, top : top + side, left : left + side] = 0  # the mean colour, once normalized
+        after = _probability(subject, occluded, class_index, where)
+        for (top, left), probability in zip(some, after, strict=True):
+            fall[top : top + side, left : left + side] += before - probability
+            covered[top : top + side, left : left + side] += 1
+        if progress is not None:
+            progress(begin + len(some), len(corners))
+    return _scaled(subject.within_image(fall / covered.clip(min=1)))
+
+
+def _corners(height: int, width: int, side: int) -> Iterator[tuple[int, int]]:
+    """Top left corners of patches by half a side, the last one at the border."""
+    for top in _starts(height, side):
+        for left in _starts(width, side):
+            yield top, left
+
+
+def _starts(length: int, side: int) -> list[int]:
+    last = max(length - side, 0)
+    return sorted({*range(0, last, max(side // 2, 1)), last})
+
+
+def _probability(subject: Subject, batch: Tensor, class_index: int, where: Tensor | None) -> list[float]:
+    probabilities = subject.logits(batch).float().softmax(dim=1)[:, class_index]
+    if where is not None:
+        probabilities = probabilities[:, where].mean(dim=1)
+    return [float(value) for value in probabilities]
+
+
+def _scaled(values: NDArray[np.float32]) -> Heat:
+    peak = max(float(values.max()), 0.0)
+    return Heat(values.clip(min=0) / peak if peak > 0 else np.zeros_like(values), peak)
