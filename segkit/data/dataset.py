@@ -117,7 +117,7 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         unit = resize(self.pipeline.to_unit(cut_image(sample.image, window)), size)
         target: Mask = resize_mask(cut_mask(sample.mask, window), size)
         if weights is not None:
-            target = np.dstack([target, resize(cut_image(weights[..., None], window), size)])
+            target = np.dstack([target, resize(cut_image(weights[..., None], window), size)]).astype(np.float32)
         unit, changed = self.augmenter(unit, target, _seed(generator))
         assert changed is not None
         changed = changed[margin : size[0] - margin, margin : size[1] - margin]

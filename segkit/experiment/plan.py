@@ -150,8 +150,8 @@ def _plan_model(
     """The network; the default one computes at half the image's resolution where `coarse`."""
     backbone = given.backbone or _namesake(given.decoder, BACKBONES)
     backbone = backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
-    decoder = given.decoder or _namesake(backbone, DECODERS) or "unet"
-    decoder = decoder if dataset.task == "segment" else None
+    decoder: str | None = given.decoder or _namesake(backbone, DECODERS) or "unet"
+    decoder = None if dataset.task == "classify" else decoder
     why = "trains from scratch in minutes, also on a CPU"
     if given.backbone or given.decoder:
         why = "as asked"
@@ -178,7 +178,7 @@ def _plan_model(
 
 def _namesake(name: str | None, parts: Iterable[str]) -> str | None:
     """The other half of an architecture whose halves have one name, such as unet2015."""
-    return name if name in parts else None
+    return name if name and name in parts else None
 
 
 def _plan_training(
