@@ -149,6 +149,20 @@ def test_cross_entropy_of_rbf_logits_is_the_papers_criterion() -> None:
     assert functional.cross_entropy(logits, torch.tensor([7])).item() == pytest.approx(expected)
 
 
+def test_a_network_learns_through_the_rbf() -> None:
+    torch.manual_seed(0)
+    model = create_model("lenet5", task="classify", num_classes=10, in_channels=1, backbone_options={"output": "rbf"})
+    images, labels = torch.randn(10, 1, 32, 32), torch.arange(10)
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(60):
+        loss = functional.cross_entropy(model(images)["classify"], labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert model(images)["classify"].argmax(dim=1).tolist() == labels.tolist()
+    assert "heads.classify.output.codes" not in dict(model.named_parameters())
+
+
 def test_the_rbf_has_codes_for_digits_only() -> None:
     few = create_model("lenet5", task="classify", num_classes=3, backbone_options={"output": "rbf"})
     assert few(torch.zeros(1, 3, 32, 32))["classify"].shape == (1, 3)
