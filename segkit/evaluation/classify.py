@@ -1,4 +1,4 @@
-"""Scores of image classification: top-1 and top-5 accuracy, F1 per class."""
+"""Scores of image classification: top-1 and top-5 accuracy; precision, recall and F1 per class."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from segkit.errors import DataError
 from segkit.evaluation.estimates import Estimate, estimates, number, sum_by_unit, unit_name
 from segkit.metrics import MINIMUM_UNITS, confusion_matrix, top_k_correct
+from segkit.metrics.classification import precision, recall
 from segkit.metrics.region import FloatArray, accuracy, class_dice, mean_of_counted
 from segkit.structures import ClassificationResult, ClassMap, Record, Sample
 from segkit.visualization import thumbnail
@@ -45,7 +46,7 @@ class ClassificationTally:
         return confusion_matrix(np.array(self._labels), self._predicted, self.classes.num_classes)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per image: id, unit, class, predicted class with its probability, whether it is right."""
+        """One row per image: id, unit, class, predicted class, their probabilities, whether it is right."""
         names = self.classes.names
         rows = []
         for record, label, probabilities in zip(self._records, self._labels, self._probabilities, strict=True):
@@ -66,7 +67,7 @@ class ClassificationTally:
     def scores(self, quick: bool) -> dict[str, Any]:
         """All scores, JSON-ready; `quick` leaves out the intervals."""
         units, unit_sums = sum_by_unit(self._sums(), self._records)
-        top_1, mean_f1, *f1 = self._estimates(unit_sums, quick)
+        top_1, mean_f1, *of_classes = self._estimates(unit_sums, quick)
         return {
             "task": "classify",
             "metric": "top-1 accuracy",
@@ -81,7 +82,7 @@ class ClassificationTally:
                 "top_5": self._top_5(quick).to_json() if self.classes.num_classes > 5 else None,
                 "mean_f1": mean_f1.to_json(),
             },
-            "classes": [self._class_row(index, estimate, unit_sums) for index, estimate in enumerate(f1)],
+            "classes": self._class_rows(of_classes, unit_sums),
         }
 
     @property
@@ -98,9 +99,12 @@ class ClassificationTally:
     def _estimates(self, unit_sums: NDArray[np.int64], quick: bool) -> list[Estimate]:
         def statistic(sums: NDArray[Any]) -> FloatArray:
             f1 = class_dice(sums)
-            return np.concatenate([np.stack([accuracy(sums), mean_of_counted(f1)], axis=-1), f1], axis=-1)
+            means = np.stack([accuracy(sums), mean_of_counted(f1)], axis=-1)
+            return np.concatenate([means, f1, precision(sums), recall(sums)], axis=-1)
 
-        counted = [int(count) for count in (unit_sums[:, 1:].sum(axis=1) > 0).sum(axis=0)]
+        _, of_class, as_class = (unit_sums > 0).sum(axis=0)
+        either = (unit_sums[:, 1:].sum(axis=1) > 0).sum(axis=0)
+        counted = [int(count) for count in np.concatenate([either, as_class, of_class])]
         return estimates(unit_sums, statistic, [len(unit_sums)] * 2 + counted, quick)
 
     def _top_5(self, quick: bool) -> Estimate:
@@ -114,14 +118,21 @@ class ClassificationTally:
             return None
         return {unit: number(value) for unit, value in zip(units, accuracy(unit_sums), strict=True)}
 
-    def _class_row(self, index: int, f1: Estimate, unit_sums: NDArray[np.int64]) -> dict[str, Any]:
-        hits, of_class, as_class = (int(count) for count in unit_sums.sum(axis=0)[:, index])
-        return {
-            "name": self.classes.names[index],
-            "id": self.classes.ids[index],
-            "color": list(self.classes.colors[index]),
-            "f1": f1.to_json(),
-            "images": of_class,
-            "predicted": as_class,
-            "correct": hits,
-        }
+    def _class_rows(self, found: list[Estimate], unit_sums: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """One entry per class from the F1 of all classes, then their precisions, then their recalls."""
+        num_classes = self.classes.num_classes
+        f1, precisions, recalls = (found[start : start + num_classes] for start in range(0, len(found), num_classes))
+        return [
+            {
+                "name": self.classes.names[index],
+                "id": self.classes.ids[index],
+                "color": list(self.classes.colors[index]),
+                "f1": f1[index].to_json(),
+                "precision": precisions[index].to_json(),
+                "recall": recalls[index].to_json(),
+                "images": int(of_class),
+                "predicted": int(as_class),
+                "correct": int(hits),
+            }
+            for index, (hits, of_class, as_class) in enumerate(unit_sums.sum(axis=0).T)
+        ]

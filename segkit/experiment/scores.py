@@ -8,6 +8,9 @@ from typing import Any
 from segkit.evaluation.result import Evaluation
 from segkit.ops.words import counted
 
+LISTED_CLASSES = 40
+"""Classes of a classification that are printed; the rest stand in the files."""
+
 
 def describe_scores(evaluation: Evaluation) -> list[str]:
     """Lines for people: headline, one line per class, and the rule where something was not counted."""
@@ -17,6 +20,8 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
     if scores.get("unit_scores"):
         listed = ", ".join(f"{unit} {_number(value)}" for unit, value in scores["unit_scores"].items())
         lines.append(f"too few {scores['unit']}s for an interval; each: {listed}")
+    if evaluation.task == "classify":
+        lines += _describe_classification(scores)
     if evaluation.task == "segment":
         lines.append(f"mean IoU {_estimate(scores['dataset']['mean_iou'])}")
         width = max(len(row["name"]) for row in scores["classes"])
@@ -28,6 +33,22 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
             lines.append(
                 f"not in the means, absent from reference and prediction: {', '.join(scores['without_union'])}"
             )
+    return lines
+
+
+def _describe_classification(scores: Mapping[str, Any]) -> list[str]:
+    """The scores beside the headline, then one line per class."""
+    found, classes = scores["dataset"], scores["classes"]
+    lines = [f"top-5 accuracy {_estimate(found['top_5'])}"] if found["top_5"] else []
+    lines.append(f"mean F1 {_estimate(found['mean_f1'])}")
+    width = max(len(row["name"]) for row in classes[:LISTED_CLASSES])
+    lines += [
+        f"  {row['name']:<{width}}  F1 {_estimate(row['f1'])}  precision {_number(row['precision']['value'])}"
+        f"  recall {_number(row['recall']['value'])}  ({counted(row['images'], 'image')})"
+        for row in classes[:LISTED_CLASSES]
+    ]
+    if len(classes) > LISTED_CLASSES:
+        lines.append(f"  and {len(classes) - LISTED_CLASSES} more classes, in metrics.json")
     return lines
 
 

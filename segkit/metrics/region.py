@@ -56,7 +56,7 @@ def region_sums(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
 def class_iou(sums: NDArray[Any]) -> FloatArray:
     """Intersection over union (..., K) from (..., 3, K) sums; NaN where the union is empty."""
     intersection, reference, predicted = np.moveaxis(sums, -2, 0)
-    return _ratio(intersection, reference + predicted - intersection)
+    return ratio(intersection, reference + predicted - intersection)
 
 
 def class_dice(sums: NDArray[Any]) -> FloatArray:
@@ -65,18 +65,18 @@ def class_dice(sums: NDArray[Any]) -> FloatArray:
     The same ratio is the F1 score of a classification (van Rijsbergen, Information Retrieval, 1979, chapter 7).
     """
     intersection, reference, predicted = np.moveaxis(sums, -2, 0)
-    return _ratio(2 * intersection, reference + predicted)
+    return ratio(2 * intersection, reference + predicted)
 
 
 def accuracy(sums: NDArray[Any]) -> FloatArray:
     """Share (...) of counted pixels whose class is right, from (..., 3, K) sums; NaN where none is counted."""
-    return _ratio(sums[..., 0, :].sum(-1), sums[..., 1, :].sum(-1))
+    return ratio(sums[..., 0, :].sum(-1), sums[..., 1, :].sum(-1))
 
 
 def mean_of_counted(values: NDArray[Any], axis: int = -1) -> FloatArray:
     """Mean along `axis` over the entries that are numbers; NaN where there is none."""
     counted = ~np.isnan(values)
-    return _ratio(np.where(counted, values, 0.0).sum(axis), counted.sum(axis))
+    return ratio(np.where(counted, values, 0.0).sum(axis), counted.sum(axis))
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class RegionScores:
         return float(mean_of_counted(self.iou))
 
 
-def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
+def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> FloatArray:
+    """The quotient, NaN where the denominator is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(denominator > 0, np.true_divide(numerator, denominator), np.nan)
 

@@ -11,27 +11,52 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segkit.report.data_summary import css_color
+from segkit.report.run_files import RunFiles
 from segkit.visualization import split_panels
 
 _RANKS = {"worst": "Worst", "median": "Median", "best": "Best"}
 _PANELS = ("Image", "Reference", "Prediction", "Errors")
 
 
-def gallery(evaluation: Path, scores: dict[str, Any]) -> list[dict[str, Any]]:
+def gallery(run: RunFiles) -> list[dict[str, Any]]:
     """The examples by rank, each with its pictures; examples whose picture is missing are left out."""
-    examples = [example for example in scores.get("examples", []) if (evaluation / example["file"]).is_file()]
+    found = run.scores.get("examples", [])
+    examples = [example for example in found if (run.evaluation / example["file"]).is_file()]
+    labels = _labels(run) if run.scores.get("task") == "classify" else {}
     groups = [
-        {"title": title, "examples": [_example(evaluation, e, scores["task"]) for e in examples if e["rank"] == rank]}
+        {"title": title, "examples": [_example(run.evaluation, e, labels) for e in examples if e["rank"] == rank]}
         for rank, title in _RANKS.items()
     ]
     return [group for group in groups if group["examples"]]
 
 
-def _example(evaluation: Path, example: dict[str, Any], task: str) -> dict[str, Any]:
+def _labels(run: RunFiles) -> dict[str, list[dict[str, Any]]]:
+    """Image to its true and its predicted class, each with name, colour and probability."""
+    colors = {row["name"]: css_color(row["color"]) for row in run.scores.get("classes", [])}
+
+    def label(title: str, name: str, probability: str) -> dict[str, Any]:
+        shown = {"title": title, "name": name, "css": colors.get(name, "transparent")}
+        return {**shown, "probability": float(probability)}
+
+    return {
+        row["image"]: [
+            label("True class", row["class"], row["probability_of_class"]),
+            label("Predicted", row["predicted"], row["probability"]),
+        ]
+        for row in run.per_image
+    }
+
+
+def _example(evaluation: Path, example: dict[str, Any], labels: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """A picture with its labels where there are any, else the four panels of a segmentation."""
     with Image.open(evaluation / example["file"]) as file:
         picture = np.asarray(file.convert("RGB"))
-    panels = [(example["caption"], picture)] if task == "classify" else zip(_PANELS, split_panels(picture), strict=True)
+    seen = labels.get(example["image"], [])
+    panels = [("Image", picture)] if example["caption"] else zip(_PANELS, split_panels(picture), strict=True)
     return {
+        "labels": seen,
+        "wrong": len({label["name"] for label in seen}) > 1,
         "image": example["image"],
         "score": example["score"],
         "panels": [{"caption": caption, "uri": data_uri(panel)} for caption, panel in panels],

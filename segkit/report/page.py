@@ -37,7 +37,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "scores": run.scores,
         "classes": _classes(run.scores),
         "confusion": _confusion(run),
-        "gallery": gallery(run.evaluation, run.scores) if run.scores else [],
+        "gallery": gallery(run),
         "error_legend": _error_legend(run.scores),
         "curves": _curves(run.log),
         "histogram": _histogram(run),

@@ -25,6 +25,9 @@ def test_scores_by_hand(write_records: WriteRecords) -> None:
     assert found.confusion.tolist() == [[1, 0, 0], [1, 1, 1], [0, 0, 0]]
     bee = found.scores["classes"][1]
     assert (bee["images"], bee["predicted"], bee["correct"]) == (3, 1, 1)
+    assert (bee["precision"]["value"], bee["recall"]["value"]) == (1, pytest.approx(1 / 3))
+    cat = found.scores["classes"][2]
+    assert (cat["precision"]["value"], cat["recall"]["value"]) == (0, None)
     assert [row["predicted"] for row in found.per_image] == ["ant", "ant", "bee", "cat"]
     assert found.scores["unit_scores"] == {"set/00": 1, "set/01": 0, "set/02": 1, "set/03": 0}
     assert [(e.rank, e.image, e.caption) for e in found.examples][:2] == [
@@ -45,6 +48,24 @@ def test_top_5_and_interval(write_records: WriteRecords) -> None:
     top_5 = scores["dataset"]["top_5"]
     assert top_5["value"] == pytest.approx((order[:, :5] == labels[:, None]).any(axis=1).mean())
     assert top_5["interval"][0] < top_5["value"] < top_5["interval"][1]
+
+
+def test_classes_have_intervals_over_groups(write_records: WriteRecords) -> None:
+    """A class has one where at least ten units say something about the score: of 12 groups all hold class 0."""
+    classes = ClassMap(NAMES, background=None)
+    labels = ["ant" if number % 5 < 3 else "bee" for number in range(30)]
+    probabilities = np.tile(np.array([[0.6, 0.4, 0.0], [0.3, 0.7, 0.0]], np.float32), (15, 1))
+    groups = [f"patient {number % 12}" for number in range(30)]
+    records = write_records(IMAGES, labels=labels, groups=groups)
+    scores = evaluate(KnownProbabilities(probabilities, classes), records, classes).scores
+    assert (scores["unit"], scores["units"]) == ("group", 12)
+    ant, _, cat = scores["classes"]
+    right = sum(labels[number] == "ant" for number in range(0, 30, 2))
+    assert ant["precision"]["value"] == pytest.approx(right / 15)
+    assert ant["recall"]["value"] == pytest.approx(right / 18)
+    assert ant["recall"]["interval"][0] < ant["recall"]["value"] < ant["recall"]["interval"][1]
+    assert ant["precision"]["interval"] is None, "only six of the groups are predicted as it"
+    assert cat["f1"] == cat["recall"] == {"value": None, "interval": None}
 
 
 def test_record_without_label_is_refused(write_records: WriteRecords) -> None:
