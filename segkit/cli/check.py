@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,9 @@ COLORS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 def check(
     data: options.Data,
+    task: Annotated[
+        Literal["segment", "classify"] | None, typer.Option(help="The targets to check, of a table with both.")
+    ] = None,
     as_json: options.Json = False,
     format_name: options.Format = None,
     classes: options.Classes = None,
@@ -50,7 +53,7 @@ def check(
     )
     config = DataConfig.parse(given, "options", flags_of(given))
     with Teller(quiet=as_json).progress("reading") as advance:
-        dataset = open_dataset(data, config, progress=advance)
+        dataset = open_dataset(data, config, progress=advance, task=task)
     if as_json:
         typer.echo(json.dumps(_document(dataset), indent=1))
     else:

@@ -110,6 +110,7 @@ def open_dataset(
     config: DataConfig = DataConfig(),  # noqa: B008, frozen
     progress: Progress | None = None,
     classes: ClassMap | None = None,
+    task: TaskName | None = None,
 ) -> OpenDataset:
     """List, scan, understand, split and check a data set.
 
@@ -119,6 +120,7 @@ def open_dataset(
         progress: told the number of files scanned and their total.
         classes: the classes of a model that is to be evaluated. The masks are read with them, nothing is cut into
             parts, and what matters to training alone is not checked.
+        task: which targets to read where the data has several.
 
     Raises:
         UsageError: the folder, an option, or a file named in an option is wrong. Problems of the data itself raise
@@ -126,7 +128,7 @@ def open_dataset(
     """
     apply_allowed((), config.allow)  # a misspelt code is refused before anything is read
     root = Path(root)
-    listing = list_records(root, config.format)
+    listing = list_records(root, config.format, task)
     grouped = group_records(listing.records, config.group_by)
     facts = scan(grouped, progress, config.channels)
     decision = _decide_classes(listing, config, facts) if classes is None else _given(listing, classes, facts)

@@ -82,7 +82,7 @@ def evaluate(
     }
     settings = DataConfig.parse(given, "options", flags_of(given))
     classes = _with_values(predictor.classes, map or {}, ignore)
-    dataset = open_aloud(data, settings, teller, classes)
+    dataset = open_aloud(data, settings, teller, classes, predictor.task)
     if dataset.task != predictor.task:
         raise UsageError(
             f"{model} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"

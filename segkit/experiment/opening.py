@@ -7,10 +7,16 @@ from pathlib import Path
 from segkit.data.config import DataConfig
 from segkit.data.opening import OpenDataset, describe_finding, open_dataset
 from segkit.experiment.console import Teller
-from segkit.structures import ClassMap
+from segkit.structures import ClassMap, TaskName
 
 
-def open_aloud(path: str | Path, config: DataConfig, teller: Teller, classes: ClassMap | None = None) -> OpenDataset:
+def open_aloud(
+    path: str | Path,
+    config: DataConfig,
+    teller: Teller,
+    classes: ClassMap | None = None,
+    task: TaskName | None = None,
+) -> OpenDataset:
     """Open a data set and say how it was read, and every finding that is no error, allowed errors among them.
 
     Errors stand in the data set still; `require_usable` raises for them.
@@ -20,12 +26,13 @@ def open_aloud(path: str | Path, config: DataConfig, teller: Teller, classes: Cl
         config: everything its files do not say, or say differently.
         teller: whom to tell.
         classes: the classes of a model that is to be evaluated.
+        task: which targets to read where the data has several.
 
     Raises:
         UsageError: as `open_dataset`.
     """
     with teller.progress("reading") as advance:
-        dataset = open_dataset(path, config, progress=advance, classes=classes)
+        dataset = open_dataset(path, config, progress=advance, classes=classes, task=task)
     teller.tell(*dataset.describe())
     teller.tell(*(describe_finding(found) for found in dataset.findings if found not in dataset.errors))
     return dataset

@@ -338,3 +338,34 @@ def test_folder_names() -> None:
     assert FolderName.parse("training") == FolderName("train", images=False, masks=False)
     assert FolderName.parse("trains") is None
     assert FolderName.parse("_") is None
+
+
+@pytest.fixture
+def both_targets(tmp_path: Path) -> Path:
+    """A table with masks and labels, neither complete."""
+    make(tmp_path, *(f"{name}.png" for name in ("a", "b", "c", "a_mask", "b_mask")))
+    rows = ["image,mask,label", "a.png,a_mask.png,cat", "b.png,b_mask.png,", "c.png,,dog"]
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "table.csv"
+
+
+def test_of_two_targets_the_task_decides(both_targets: Path) -> None:
+    masks = list_records(both_targets)
+    assert (masks.task, [record.id for record in masks.records]) == ("segment", ["a", "b"])
+    assert [record.label for record in masks.records] == [None, None]
+    assert [found.code for found in masks.findings] == ["missing-mask"]
+    labels = list_records(both_targets, task="classify")
+    assert [(record.id, record.label, record.mask) for record in labels.records] == [
+        ("a", "cat", None),
+        ("c", "dog", None),
+    ]
+    assert (labels.task, [found.code for found in labels.findings]) == ("classify", ["unknown-label"])
+    assert list_records(both_targets, task="segment").records == masks.records
+
+
+def test_an_empty_column_is_no_target(both_targets: Path) -> None:
+    both_targets.write_text("image,mask,label\na.png,,cat\nb.png,,dog\n")
+    assert list_records(both_targets).task == "classify"
+    both_targets.write_text("image,mask,label\na.png,nowhere.png,cat\nb.png,,dog\n")
+    with pytest.raises(DataError, match="names no image with a mask"):
+        list_records(both_targets)  # misspelt masks never turn a segmentation into a classification

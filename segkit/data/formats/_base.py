@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -24,6 +25,7 @@ class Listing:
         class_file: the class file found beside the data.
         notes: rules found while reading that the user should know, for example the pairing of names.
         findings: problems of names and pairs: missing masks, orphan masks, duplicate ids.
+        alternatives: the same data read for its other targets, where it has several: task -> listing.
     """
 
     root: Path
@@ -33,6 +35,7 @@ class Listing:
     class_file: Path | None = None
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    alternatives: Mapping[TaskName, Listing] = field(default_factory=dict)
 
 
 class Format(Protocol):
@@ -56,18 +59,26 @@ class Format(Protocol):
 FORMATS: Registry[type[Format]] = Registry("data format", "segkit.data.formats")
 
 
-def list_records(root: Path, format_name: str | None = None) -> Listing:
-    """List a data folder in the format named, else the first that fits; raises `UsageError` when none does."""
+def list_records(root: Path, format_name: str | None = None, task: TaskName | None = None) -> Listing:
+    """List a data folder in the format named, else the first that fits; raises `UsageError` when none does.
+
+    Where the data has targets for several tasks, `task` chooses among them.
+    """
     if not root.exists():
         raise UsageError(
             f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask"
         )
     if format_name is not None:
-        return FORMATS.get(format_name)().list(root)
+        return _for_task(FORMATS.get(format_name)().list(root), task)
     for format_class in sorted(map(FORMATS.get, FORMATS), key=lambda format_class: format_class.rank):
         if format_class().recognises(root):
-            return format_class().list(root)
+            return _for_task(format_class().list(root), task)
     raise UsageError(
         f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, "
-        "{train,val,test}/{images,masks}, a CSV with columns image,mask, or one folder of images per class"
+        "{train,val,test}/{images,masks}, a CSV with columns image,mask, "
+        "one folder of images per class, or MNIST's idx files"
     )
+
+
+def _for_task(listing: Listing, task: TaskName | None) -> Listing:
+    return listing if task is None else listing.alternatives.get(task, listing)

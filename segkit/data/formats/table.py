@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ from segkit.errors import DataError, UsageError, nearest
 from segkit.structures import Record, TaskName
 
 COLUMNS = ("image", "mask", "label", "group", "split")
+TARGETS: dict[TaskName, str] = {"segment": "mask", "classify": "label"}
+"""The column of each task's target; the first that is filled is taken unless the other is asked for."""
 
 Row = dict[str, str]
 
@@ -26,6 +29,7 @@ Row = dict[str, str]
 class Table:
     """CSV or TSV with the columns `image` and `mask` or `label`, and if wanted `group` and `split`.
 
+    With both, the masks are the targets unless classification is asked for.
     `--group-by` takes any further column. Paths are relative to the table's folder; the cells are separated by commas,
     semicolons or tabs.
     """
@@ -49,22 +53,30 @@ class Table:
         path = root if root.is_file() else _only_table(root)
         columns = _checked_columns(path)
         rows = _checked_rows(path)
-        task: TaskName = "segment" if "mask" in columns else "classify"
-        target = "mask" if task == "segment" else "label"
-        without = sorted({row["image"] for row in rows if not _has_target(path.parent, row, target)})
-        records = {_id(row): _record(path, row) for row in rows if _has_target(path.parent, row, target)}
-        if not records:
-            raise DataError(f"{path} names no image with a {target}; paths in the table are relative to its folder")
-        assigned = apply_split_files(path.parent, list(records.values()), [_id(row) for row in rows])
-        return Listing(
-            root=root,
-            layout=f"table {path.name}",
-            task=task,
-            records=tuple(sorted(assigned.records, key=lambda record: record.id)),
-            class_file=find_class_file(path.parent),
-            notes=assigned.notes,
-            findings=(*_without_target(without, target), *_duplicates(rows), *assigned.findings),
-        )
+        tasks = [task for task, target in TARGETS.items() if target in columns]
+        # An empty column says nothing; cells that name no file are an error of their own.
+        filled = [task for task in tasks if any(row[TARGETS[task]] for row in rows)]
+        listings = {task: _listing(root, path, rows, task) for task in filled or tasks[:1]}
+        return replace(next(iter(listings.values())), alternatives=listings)
+
+
+def _listing(root: Path, path: Path, rows: Sequence[Row], task: TaskName) -> Listing:
+    """The records of a table for one of its targets."""
+    target = TARGETS[task]
+    without = sorted({row["image"] for row in rows if not _has_target(path.parent, row, target)})
+    records = {_id(row): _record(path, row, task) for row in rows if _has_target(path.parent, row, target)}
+    if not records:
+        raise DataError(f"{path} names no image with a {target}; paths in the table are relative to its folder")
+    assigned = apply_split_files(path.parent, list(records.values()), [_id(row) for row in rows])
+    return Listing(
+        root=root,
+        layout=f"table {path.name}",
+        task=task,
+        records=tuple(sorted(assigned.records, key=lambda record: record.id)),
+        class_file=find_class_file(path.parent),
+        notes=assigned.notes,
+        findings=(*_without_target(without, target), *_duplicates(rows), *assigned.findings),
+    )
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -110,12 +122,12 @@ def _checked_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _record(path: Path, row: Row) -> Record:
+def _record(path: Path, row: Row, task: TaskName) -> Record:
     return Record(
         id=_id(row),
         image=path.parent / row["image"],
-        mask=path.parent / row["mask"] if row.get("mask") else None,
-        label=row.get("label") or None,
+        mask=path.parent / row["mask"] if task == "segment" else None,
+        label=row["label"] if task == "classify" else None,
         group=row.get("group") or None,
         split=_split(path, row.get("split", "")),
         columns=row,
