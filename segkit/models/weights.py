@@ -17,7 +17,8 @@ from segkit.modelfile import find_in_run, read_card
 from segkit.models.backbones._base import BACKBONES
 from segkit.models.model import Model
 
-# How names in foreign files become segkit's: a bare backbone, a bare encoder of smp or timm, a whole model of smp.
+# How names in files become the model's: a bare backbone, a bare encoder of smp or timm, a whole model of smp, a
+# classifier with fully connected layers, which FCN turns into convolutions of a decoder.
 _RENAMINGS: tuple[Mapping[str, str], ...] = (
     {"": ""},
     {"": "backbone."},
@@ -27,6 +28,7 @@ _RENAMINGS: tuple[Mapping[str, str], ...] = (
         "decoder.": "decoder.decoder.",
         "segmentation_head.0.": "heads.segment.convolution.",
     },
+    {"heads.classify.layers.0.": "decoder.fc6.", "heads.classify.layers.3.": "decoder.fc7.", "": ""},
 )
 
 
@@ -86,7 +88,7 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
     entry = BACKBONES.get(model.config.backbone)
     published = entry.published_weights
     if str(weights) in published:
-        return _load(model, model.backbone.fetch_weights(str(weights)), str(weights))
+        return _load(model, _aligned(model.backbone.fetch_weights(str(weights)), model.state_dict()), str(weights))
     if not Path(weights).exists():
         hint = nearest(str(weights), ["none", *published]) or " Most backbones smp/NAME have 'imagenet'."
         if entry.published_variant:

@@ -43,6 +43,7 @@ BACKBONE_CLASSES = (
     "smp/tu-vit_tiny_patch16_224",
     "smp/vgg11",
     "smp/xception",
+    "vgg11",
 )
 # The transformers of smp draw random numbers in a way the meta device refuses, and the larger ones take seconds each.
 LARGE_TRANSFORMERS = {f"smp/mit_b{size}" for size in range(1, 6)}
@@ -56,9 +57,9 @@ BACKBONE_OF = {
 # Built small: at its paper's width a test takes seconds.
 OPTIONS_OF: dict[str, dict[str, Option]] = {"unet2015": {"width": 4, "depth": 4}}
 # Without the up to 120 million parameters of the papers' fully connected layers.
-DECODER_OPTIONS_OF: dict[str, dict[str, Option]] = dict.fromkeys(
-    ("deconvnet", "fcn32s", "fcn16s", "fcn8s"), {"hidden": (8, 8)}
-)
+DECODER_OPTIONS_OF: dict[str, dict[str, Option]] = {
+    name: {"hidden": (8, 8)} for name in ("deconvnet", "fcn32s", "fcn16s", "fcn8s")
+}
 # Maps without the border of the image: the stride rule is for whole ones. Their own test file measures them.
 VALID_BACKBONES = {"unet2015"}
 PRIME_SIZE = (97, 131)
@@ -66,6 +67,17 @@ PRIME_SIZE = (97, 131)
 
 def backbone_of(decoder: str) -> str:
     return BACKBONE_OF.get(decoder, "smp/resnet18")
+
+
+def model_of(decoder: str, num_classes: int = 3, in_channels: int = 3) -> Model:
+    return create_model(
+        backbone_of(decoder),
+        decoder,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        backbone_options=OPTIONS_OF.get(decoder),
+        decoder_options=DECODER_OPTIONS_OF.get(decoder),
+    )
 
 
 def with_margin(model: Model, *size: int) -> tuple[int, int]:
@@ -122,14 +134,7 @@ def test_every_backbone_serves_both_tasks_at_a_prime_size(name: str, task: Liter
 @pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize("size", [(1, 1), (37, 53)])
 def test_every_decoder_gives_logits_of_the_images_size(name: str, size: tuple[int, int]) -> None:
-    model = create_model(
-        backbone_of(name),
-        name,
-        num_classes=3,
-        in_channels=4,
-        backbone_options=OPTIONS_OF.get(name),
-        decoder_options=DECODER_OPTIONS_OF.get(name),
-    ).eval()
+    model = model_of(name, in_channels=4).eval()
     with torch.inference_mode():
         logits = model(random_images(4, with_margin(model, *size)))["segment"]
     assert logits.shape == (1, 3, *size)
@@ -138,13 +143,7 @@ def test_every_decoder_gives_logits_of_the_images_size(name: str, size: tuple[in
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_declared_channels_and_stride_of_a_decoder_are_real(name: str) -> None:
-    model = create_model(
-        backbone_of(name),
-        name,
-        num_classes=3,
-        backbone_options=OPTIONS_OF.get(name),
-        decoder_options=DECODER_OPTIONS_OF.get(name),
-    ).eval()
+    model = model_of(name).eval()
     assert model.decoder is not None
     side = model.stride_multiple * 2 + model.stride_remainder
     with torch.inference_mode():
@@ -191,13 +190,7 @@ def test_what_is_not_refused_at_assembly_runs(backbone: str, options: dict[str, 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_every_trained_parameter_of_a_decoder_gets_a_gradient(name: str) -> None:
-    model = create_model(
-        backbone_of(name),
-        name,
-        num_classes=3,
-        backbone_options=OPTIONS_OF.get(name),
-        decoder_options=DECODER_OPTIONS_OF.get(name),
-    )
+    model = model_of(name)
     images = random_images(3, with_margin(model, model.stride_multiple, model.stride_multiple), count=2)
     model(images)["segment"].square().mean().backward()
     assert [key for key, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -206,14 +199,7 @@ def test_every_trained_parameter_of_a_decoder_gets_a_gradient(name: str) -> None
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_saved_network_built_again_from_its_config_gives_the_same_output(name: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    model = create_model(
-        backbone_of(name),
-        name,
-        num_classes=2,
-        in_channels=1,
-        backbone_options=OPTIONS_OF.get(name),
-        decoder_options=DECODER_OPTIONS_OF.get(name),
-    ).eval()
+    model = model_of(name, num_classes=2, in_channels=1).eval()
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     config = ModelConfig.parse(json.loads(json.dumps(model.config.model_dump(mode="json"))))
     again = build_model(config).eval()
