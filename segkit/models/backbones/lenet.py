@@ -119,7 +119,7 @@ class RadialBasisOutput(nn.Module):
                 f"backbone lenet5: output=rbf has codes for the {len(codes)} digits, not for {num_classes} classes; "
                 "use output=linear"
             )
-        self.register_buffer("codes", codes[:num_classes], persistent=False)
+        self.register_buffer("codes", codes[:num_classes])  # saved: trained weights mean nothing without them
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, 84, h, w) to logits (N, num_classes, h, w)."""
