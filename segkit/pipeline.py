@@ -1,9 +1,10 @@
 """What happens to an image before the network and to the logits after it: one object for training, evaluation,
 prediction, the app and exported models.
 
-The way of a pixel: reader (true values) -> `to_unit` (float32 in a stated range) -> augmentation (training only)
--> `normalize` -> network -> `class_indices` of the logits; `softmax` where probabilities are asked for, and of every
-tile of an image too large for one piece, whose blended probabilities `class_indices` then decides on.
+The way of a pixel: reader (true values) -> `to_unit` (float32 in a stated range) -> `center` (in training a crop drawn
+at random, and augmentation) -> `normalize` -> network -> `class_indices` of the logits; `softmax` where probabilities
+are asked for, and of every tile of an image too large for one piece, whose blended probabilities `class_indices` then
+decides on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ class Pipeline(Config):
     mean: tuple[float, ...] = Field(description="per channel, after scaling to low..high, subtracted")
     std: tuple[float, ...] = Field(description="per channel, after scaling to low..high, divided by")
     size: tuple[int, int] | None = Field(None, description="(H, W) images are resized to; None: their own size (masks)")
+    keep_proportions: bool = Field(
+        False, description="whether, before resizing to size, the middle of its proportions is cut out; else stretched"
+    )
+    center_crop: tuple[int, int] | None = Field(
+        None, description="(H, W) the network sees of the middle of the resized image; None: all of it"
+    )
     stride_multiple: int = Field(1, ge=1, description="height and width the network takes are multiples of this")
     stride_remainder: int = Field(0, ge=0, description="pixels they have beyond such a multiple, margin not counted")
     margin: int = Field(0, ge=0, description="pixels the network loses on each side, mirrored on beforehand")
@@ -44,20 +51,31 @@ class Pipeline(Config):
             raise ValueError(f"mean and std need {self.channels} values, one per channel")
         if self.high <= self.low or min(self.std) <= 0:
             raise ValueError("high must be above low and every std above 0")
+        if self.size is None and (self.keep_proportions or self.center_crop):
+            raise ValueError("keep_proportions and center_crop need a size, to which every image is resized")
+        inside = all(0 < seen <= side for seen, side in zip(self.center_crop or (), self.size or (), strict=False))
+        if not inside:
+            raise ValueError(f"center_crop {self.center_crop} does not lie inside size {self.size}")
         return self
 
     def to_unit(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Stored values (H, W) or (H, W, C) to float32 (H, W, channels), `low`..`high` becoming 0..1, nothing clipped.
 
-        An image of a pipeline with `size` is resized to it. Raises `UsageError` as `with_channels` does, and when
-        values are no finite numbers.
+        An image of a pipeline with `size` is resized to it, stretched or its middle as `keep_proportions` says. Raises
+        `UsageError` as `with_channels` does, and when values are no finite numbers.
         """
         unit = self.with_channels(image).astype(np.float32)
         if not np.issubdtype(image.dtype, np.integer) and not np.isfinite(unit).all():
             raise UsageError("the image holds values that are no finite numbers; replace them before use")
         unit -= np.float32(self.low)
         unit *= np.float32(1 / (self.high - self.low))
-        return unit if self.size is None else resize(unit, self.size)
+        if self.size is None:
+            return unit
+        return resize(_middle_of_proportions(unit, self.size) if self.keep_proportions else unit, self.size)
+
+    def center(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The part of unit values (H, W, C) that the network sees: the middle of `center_crop`, or everything."""
+        return unit if self.center_crop is None else _middle(unit, self.center_crop)
 
     def normalize(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit values (H, W, C) to the network's input (C, H, W): mean 0 and deviation 1 over the training set."""
@@ -68,8 +86,8 @@ class Pipeline(Config):
         return planes
 
     def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Stored values to the network's input (C, H, W): `to_unit`, then `normalize`."""
-        return self.normalize(self.to_unit(image))
+        """Stored values to the network's input (C, H, W): `to_unit`, `center`, then `normalize`."""
+        return self.normalize(self.center(self.to_unit(image)))
 
     def with_channels(self, image: NDArray[Any]) -> NDArray[Any]:
         """Stored values (H, W) or (H, W, C) to stored values (H, W, channels), converted where the pipeline says so.
@@ -110,6 +128,18 @@ def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     for channel in range(image.shape[2]):  # one by one, because OpenCV takes no more than four
         resized[..., channel] = cv2.resize(image[..., channel], (width, height), interpolation=interpolation)
     return resized
+
+
+def _middle_of_proportions(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The largest middle of (H, W, C) that has the proportions of `size`, to the nearest pixel."""
+    height, width = image.shape[:2]
+    scale = min(height / size[0], width / size[1])
+    return _middle(image, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+
+
+def _middle(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    top, left = (image.shape[0] - size[0]) // 2, (image.shape[1] - size[1]) // 2
+    return image[top : top + size[0], left : left + size[1]]
 
 
 def class_indices(scores: NDArray[np.float32]) -> NDArray[np.intp]:

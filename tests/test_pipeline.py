@@ -75,6 +75,43 @@ def test_shrinking_averages() -> None:
     assert resize(image, (2, 2)).ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
+def test_proportions_are_kept_by_cutting_out_the_middle() -> None:
+    """Of 4 x 8 pixels a square is the middle four columns; of 8 x 4 for 2 x 4 the middle two rows."""
+    wide = np.arange(32, dtype=np.float32).reshape(4, 8, 1)
+    steps = pipeline(1, high=1.0, size=(4, 4), keep_proportions=True)
+    assert np.array_equal(steps.to_unit(wide), wide[:, 2:6])
+    flat = pipeline(1, high=1.0, size=(2, 4), keep_proportions=True)
+    assert np.array_equal(flat.to_unit(wide.reshape(8, 4, 1)), wide.reshape(8, 4, 1)[3:5])
+    assert pipeline(1, size=(256, 256), keep_proportions=True).to_unit(wide[:1, :3]).shape == (256, 256, 1)
+
+
+def test_the_network_sees_the_middle_crop() -> None:
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    steps = pipeline(1, size=(8, 8), center_crop=(4, 6))
+    assert np.array_equal(steps.prepare(image), steps.normalize(steps.to_unit(image)[2:6, 1:7]))
+
+
+def test_pipelines_saved_before_there_were_crops_still_load() -> None:
+    saved = pipeline(3, size=(8, 12)).model_dump(mode="json")
+    del saved["center_crop"], saved["keep_proportions"]
+    image = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+    loaded = Pipeline.parse(saved, source="pipeline")
+    assert np.array_equal(loaded.prepare(image), pipeline(3, size=(8, 12)).prepare(image))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"center_crop": (4, 4)}, "keep_proportions and center_crop need a size"),
+        ({"keep_proportions": True}, "keep_proportions and center_crop need a size"),
+        ({"size": (8, 8), "center_crop": (4, 9)}, r"center_crop \(4, 9\) does not lie inside size \(8, 8\)"),
+    ],
+)
+def test_crops_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Pipeline.parse({"channels": 1, "mean": (0.5,), "std": (0.5,), **settings}, source="pipeline")
+
+
 def test_size_is_applied_by_to_unit() -> None:
     assert pipeline(3, size=(8, 12)).prepare(np.zeros((50, 40, 3), np.uint8)).shape == (3, 8, 12)
 

@@ -31,7 +31,10 @@ def train(
     backbone: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
     decoder: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
     upsample: Annotated[
-        str | None, typer.Option(help="nearest, bilinear or transposed.", rich_help_panel=NETWORK)
+        str | None,
+        typer.Option(
+            help="nearest, bilinear, bed_of_nails, max_unpool, transposed or pixel_shuffle.", rich_help_panel=NETWORK
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="none, imagenet, or a model file or run folder.", rich_help_panel=NETWORK)
@@ -58,7 +61,7 @@ def train(
         float | None, typer.Option(help="Share of crops around a class drawn at random.", rich_help_panel=TRAINING)
     ] = None,
     augment: Annotated[
-        Literal["none", "light", "standard", "strong"] | None,
+        Literal["none", "light", "standard", "strong", "alexnet"] | None,
         typer.Option(help="How far images are changed.", rich_help_panel=TRAINING),
     ] = None,
     orientation_free: Annotated[
@@ -66,6 +69,9 @@ def train(
         typer.Option(
             "--orientation-free/--upright", help="Whether images look alike upside down.", rich_help_panel=TRAINING
         ),
+    ] = None,
+    optimizer: Annotated[
+        Literal["adamw", "sgd"] | None, typer.Option(help="sgd has momentum 0.9.", rich_help_panel=TRAINING)
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(rich_help_panel=TRAINING)] = None,
     loss: Annotated[str | None, typer.Option(help="ce_dice, ce, dice or focal.", rich_help_panel=TRAINING)] = None,
@@ -78,6 +84,9 @@ def train(
     ] = None,
     label_smoothing: Annotated[
         float | None, typer.Option(help="Of the labels, for classification.", rich_help_panel=TRAINING)
+    ] = None,
+    mixup: Annotated[
+        float | None, typer.Option(help="Alpha of mixup, for classification.", rich_help_panel=TRAINING)
     ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after this many validations without gain.", rich_help_panel=TRAINING)
@@ -125,11 +134,13 @@ def train(
         foreground_share=foreground_share,
         augment=augment,
         orientation_free=orientation_free,
+        optimizer=optimizer,
         learning_rate=learning_rate,
         loss=loss,
         class_weights=options.parse_class_weights(class_weights) if class_weights else None,
         border_weight=border_weight,
         label_smoothing=label_smoothing,
+        mixup=mixup,
         patience=patience,
         precision=precision,
         workers=workers,

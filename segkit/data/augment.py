@@ -1,4 +1,4 @@
-"""Augmentation of training crops: four presets; the only place that imports albumentations."""
+"""Augmentation of training crops: five presets; the only place that imports albumentations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segkit.errors import UsageError, nearest
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network on import otherwise
 import albumentations as A
 
-PresetName = Literal["none", "light", "standard", "strong"]
+PresetName = Literal["none", "light", "standard", "strong", "alexnet"]
 Unit = NDArray[np.float32]
 Mask = NDArray[np.int16] | NDArray[np.float32]
 
@@ -67,6 +67,7 @@ PRESETS: dict[str, Preset] = {
             color_share=0.7, saturation=2.0, balance=1.15, noise_share=0.3, noise=0.08, blur_share=0.2, blur=2.0,
         ),
     ),
+    "alexnet": Preset(intensity=Intensity(principal_color=0.1)),
 }  # fmt: skip
 
 
@@ -76,25 +77,35 @@ class Augmenter:
     `none` changes nothing. The others flip left and right; `light` also changes contrast a little; `standard` (for
     anything from microscopy to streets) scales, rotates to 12 degrees and changes contrast, gamma, colour, noise and
     sharpness, each in a part of the crops; `strong` goes about twice as far and bends elastically, for few images and
-    long training. Borders are mirrored in image and mask alike, masks take the nearest pixel, values are never clipped.
+    long training; `alexnet` shifts colours along the principal axes of the training set's (Krizhevsky et al. 2012,
+    section 4.1; the crops of that section are the pipeline's). Borders are mirrored in image and mask alike, masks
+    take the nearest pixel, values are never clipped.
 
     Args:
         preset: one of `PRESETS`.
         channels: channels of the images, 1 to 16; colours change only where there are three.
         orientation_free: whether the image has no up and no down (cells, aerial images): adds vertical flips and, for
             square crops, quarter turns. Streets and X-rays have an up, so it is off unless asked for.
+        color_axes: (3, 3) principal axes of colour, which `alexnet` needs for three channels; see `segkit.data.color`.
 
     Raises:
         UsageError: unknown preset.
     """
 
-    def __init__(self, preset: PresetName, channels: int, orientation_free: bool = False) -> None:
+    def __init__(
+        self, preset: PresetName, channels: int, orientation_free: bool = False, color_axes: Unit | None = None
+    ) -> None:
         if preset not in PRESETS:
             hint = nearest(preset, PRESETS) or f" Allowed: {', '.join(PRESETS)}."
             raise UsageError(f"unknown augmentation {preset!r}.{hint}")
         self.preset = preset
         self.orientation_free = orientation_free
+        self.color_axes = color_axes
         self._amount = PRESETS[preset] if channels == 3 else _without_color(PRESETS[preset])
+        if self._amount.intensity.principal_color and color_axes is None:
+            raise ValueError(
+                f"{preset} shifts colours along the principal axes of the training images; give color_axes"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # albumentations only warns of arguments it does not know, and drops them
             self._geometry = A.Compose(_geometry(self._amount, orientation_free))
@@ -122,11 +133,11 @@ class Augmenter:
             unit, mask = changed["image"], changed["mask"]
         if self.orientation_free and unit.shape[0] == unit.shape[1] and generator.random() < 0.5:
             unit, mask = unit.swapaxes(0, 1), None if mask is None else mask.swapaxes(0, 1)
-        return change_intensity(unit, self._amount.intensity, generator), mask
+        return change_intensity(unit, self._amount.intensity, generator, self.color_axes), mask
 
 
 def _without_color(amount: Preset) -> Preset:
-    return replace(amount, intensity=replace(amount.intensity, color_share=0.0))
+    return replace(amount, intensity=replace(amount.intensity, color_share=0.0, principal_color=0.0))
 
 
 def _geometry(amount: Preset, orientation_free: bool) -> list[Any]:

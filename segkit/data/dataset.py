@@ -35,18 +35,21 @@ def decoded_bytes(images: Iterable[ImageFacts], masks: bool, weights: bool = Fal
 
 
 class TrainingSet(Dataset[dict[str, Tensor]]):
-    """Crops (segment) or whole resized images (classify), augmented and normalized, each a function of its draw alone.
+    """Crops (segment) or resized images, cropped where the pipeline says so (classify), augmented and normalized.
+
+    Each is a function of its draw alone.
 
     Items are `"image"` (C, H, W) float32 and `"mask"` (H, W) int64 or `"label"` () int64; with border weights
-    `"border_weight"` (H, W) float32 as well. Where the pipeline has a margin, the image is that much higher and wider on
-    each side: it shows what surrounds the crop, mirrored beyond the border of the whole image.
+    `"border_weight"` (H, W) float32 as well. Where the pipeline has a margin, the image is that much higher and wider
+    on each side: it shows what surrounds the crop, mirrored beyond the border of the whole image.
 
     Args:
         records: the training records, all with a mask (segment) or a label (classify).
         classes: what the values in the masks, or the labels, mean.
         pipeline: turns stored values into the network's input.
         augmenter: random changes, one seed per draw.
-        crop: height and width of the crops in pixels; for classification `pipeline.size` is taken instead.
+        crop: height and width of the crops in pixels; for classification the pipeline's `size` is taken instead, and
+            where it has a `center_crop` a window of that size drawn at random.
         seed: seed of every draw, together with the draw's epoch and position.
         foreground_share: share of the crops that are placed around a foreground class.
         task: which target the items have.
@@ -87,7 +90,9 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
         sample, weights = self._kept[draw.index] if self._kept else self._load(self.records[draw.index])
-        return self._segment(sample, weights, generator) if self.task == "segment" else self._classify(sample, generator)
+        return (
+            self._segment(sample, weights, generator) if self.task == "segment" else self._classify(sample, generator)
+        )
 
     def keep_in_memory(self, progress: Progress | None = None) -> None:
         """Decode every record now and keep it; `progress` is called with (done, total) after each.
@@ -137,7 +142,10 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
     def _classify(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
         if sample.label is None:
             raise DataError(f"{sample.record.id} has no label; classification trains on labelled images only")
-        unit, _ = self.augmenter(self.pipeline.to_unit(sample.image), None, _seed(generator))
+        unit = self.pipeline.to_unit(sample.image)
+        if self.pipeline.center_crop is not None:
+            unit = cut_image(unit, choose_window(unit.shape[:2], self.pipeline.center_crop, generator))
+        unit, _ = self.augmenter(unit, None, _seed(generator))
         return {"image": self._tensor(unit), "label": torch.tensor(sample.label)}
 
     def _tensor(self, unit: NDArray[np.float32]) -> Tensor:

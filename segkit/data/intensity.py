@@ -35,6 +35,8 @@ class Intensity:
         noise: standard deviation of Gaussian noise.
         blur_share: share of the images that are blurred.
         blur: standard deviation of the Gaussian in pixels.
+        principal_color: standard deviation of the shifts along the principal axes of colour, in eigenvalues; every
+            three-channel image is shifted.
     """
 
     contrast_share: float = 0.0
@@ -49,10 +51,16 @@ class Intensity:
     noise: float = 0.0
     blur_share: float = 0.0
     blur: float = 0.0
+    principal_color: float = 0.0
 
 
-def change_intensity(unit: Unit, amount: Intensity, generator: np.random.Generator) -> Unit:
-    """Change unit values (H, W, C) as drawn from `generator`; colour needs three channels."""
+def change_intensity(
+    unit: Unit, amount: Intensity, generator: np.random.Generator, color_axes: Unit | None = None
+) -> Unit:
+    """Change unit values (H, W, C) as drawn from `generator`; colour needs three channels.
+
+    `color_axes` (3, 3), as `segkit.data.color.color_axes` measures them, are needed for `principal_color`.
+    """
     if generator.random() < amount.contrast_share:
         shift = generator.uniform(-amount.brightness, amount.brightness)
         unit = stretch(unit, _factor(amount.contrast, generator), shift)
@@ -66,6 +74,8 @@ def change_intensity(unit: Unit, amount: Intensity, generator: np.random.Generat
         unit = unit + generator.standard_normal(unit.shape, np.float32) * deviation
     if generator.random() < amount.blur_share:
         unit = blur(unit, generator.uniform(0.3, amount.blur))
+    if amount.principal_color and color_axes is not None:
+        unit = unit + color_axes @ generator.normal(0, amount.principal_color, 3).astype(np.float32)
     return unit
 
 

@@ -37,7 +37,9 @@ class SamplingSettings(Config):
     foreground_share: float | None = Field(
         None, ge=0, le=1, description="share of crops centred on a class drawn at random"
     )
-    augment: Literal["none", "light", "standard", "strong"] | None = Field(None, description="augmentation preset")
+    augment: Literal["none", "light", "standard", "strong", "alexnet"] | None = Field(
+        None, description="augmentation preset"
+    )
     orientation_free: bool | None = Field(
         None, description="whether images mean the same turned by 90 degrees or upside down"
     )

@@ -2,7 +2,7 @@
 
 | choice | default |
 | --- | --- |
-| network | `plain` with the `unet` decoder, `plain` alone for classification |
+| network | that of the initial weights; else `plain` with the `unet` decoder, `plain` alone for classification |
 | resolution of the maps | half the image's on a CPU where crops are at least 128, else the image's |
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, or the multiple of 32 that holds an image where the images are smaller |
@@ -10,7 +10,9 @@
 | batch | segmentation 4 on a CPU, 16 on a GPU; classification 32 and 128 |
 | budget | 10 minutes on a CPU, 30 on a GPU, unless `--epochs` or `--budget` is given |
 | loss | `ce_dice`, cross-entropy and Dice; `ce` for classification |
-| learning rate | 3e-3 for `plain`, 1e-3 for the others |
+| optimizer | `adamw` |
+| learning rate | 3e-3 for `plain`, 1e-3 for the others; with `sgd` 0.01, as AlexNet and VGG were trained |
+| weight decay | 0.01 for `adamw`, none for `sgd` |
 | precision | bf16 where the device computes it in hardware, else fp32 |
 | workers | 2 on a CPU, which computes most of the time; one per processor up to 8 on a GPU |
 | draws per image | as many crops as cover the image |
@@ -23,12 +25,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from segkit.data.opening import OpenDataset
-from segkit.errors import UsageError
+from segkit.errors import SegkitError, UsageError
 from segkit.experiment.config import ExperimentConfig, ModelSettings, SamplingSettings
 from segkit.experiment.duration import format_duration
 from segkit.experiment.sampling import (
@@ -40,8 +43,9 @@ from segkit.experiment.sampling import (
     plan_whole_images,
 )
 from segkit.losses import BORDER_WEIGHTED
+from segkit.modelfile import find_in_run, read_card
 from segkit.models.backbones._base import BACKBONES
-from segkit.models.config import ModelConfig
+from segkit.models.config import ModelConfig, Option
 from segkit.models.decoders._base import DECODERS
 from segkit.pipeline import Pipeline
 from segkit.training.config import TrainingConfig
@@ -49,6 +53,10 @@ from segkit.training.precision import choose_precision
 
 COARSE_CROP = 128
 """Crops from this size on are decoded at half resolution on a CPU; smaller images may hang on single pixels."""
+
+LEARNING_RATE_SGD = 0.01
+"""The highest at which networks without batch normalization learn: Krizhevsky et al. 2012, section 5; Simonyan &
+Zisserman 2015, section 3.1."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +110,8 @@ def make_plan(
         high=intensities["high"],
         mean=tuple(intensities["mean"]),
         std=tuple(intensities["std"]),
-        size=(sampling.crop, sampling.crop) if task == "classify" else None,
         precision="bf16" if training.precision == "bf16" else "fp32",
+        **(_whole_image(sampling) if task == "classify" else {}),
     )
     resolved = config.model_copy(
         update={
@@ -121,6 +129,14 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
     return tuple(sum(counts) / (len(counts) * max(1, count)) for count in counts)
 
 
+def _whole_image(sampling: Sampling) -> dict[str, Any]:
+    """The pipeline's settings for whole images: resized to one size, and with `alexnet` their middle seen."""
+    size = (sampling.resized_side, sampling.resized_side)
+    if sampling.augment != "alexnet":
+        return {"size": size}
+    return {"size": size, "keep_proportions": True, "center_crop": (sampling.crop, sampling.crop)}
+
+
 def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> None:
     """Raise `UsageError` for settings that the data's task would ignore."""
     task = dataset.task
@@ -136,29 +152,44 @@ def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> No
         raise UsageError(f"--loss {config.training.loss}: Dice compares regions; classification takes ce or focal")
     if task == "segment" and config.training.label_smoothing:
         raise UsageError(f"label_smoothing {config.training.label_smoothing}: it is for classification only")
+    if task == "segment" and config.training.mixup:
+        raise UsageError(f"--mixup {config.training.mixup:g}: it blends whole images, for classification only")
+    if task == "segment" and config.sampling.augment == "alexnet":
+        raise UsageError("--augment alexnet: it crops whole images, for classification only")
     weight, loss = config.training.border_weight, config.training.loss
     if weight and task == "classify":
         raise UsageError(f"--border-weight {weight:g}: it weights pixels; classification has none")
     if weight and loss not in BORDER_WEIGHTED:
         able = " or ".join(BORDER_WEIGHTED)
         raise UsageError(f"--border-weight {weight:g}: --loss {loss} cannot weight pixels; use {able}")
+    if config.training.optimizer == "adamw" and config.training.momentum != TrainingConfig().momentum:
+        raise UsageError(f"momentum {config.training.momentum:g}: only sgd has it; add --optimizer sgd")
 
 
 def _plan_model(
     given: ModelSettings, dataset: OpenDataset, channels: int, coarse: bool
 ) -> tuple[ModelConfig, list[Reason]]:
     """The network; the default one computes at half the image's resolution where `coarse`."""
+    origin = _network_of(given.weights)
     backbone = given.backbone or _namesake(given.decoder, BACKBONES)
-    backbone = backbone or ("smp/resnet34" if given.weights == "imagenet" else "plain")
-    decoder: str | None = given.decoder or _namesake(backbone, DECODERS) or "unet"
+    backbone = backbone or (origin.backbone if origin else _default_backbone(given.weights))
+    if origin and origin.backbone != backbone:
+        origin = None  # another network was asked for: what fits of the weights, loading says
+    decoder: str | None = given.decoder or (origin and origin.decoder) or _namesake(backbone, DECODERS) or "unet"
     decoder = None if dataset.task == "classify" else decoder
     why = "trains from scratch in minutes, also on a CPU"
     if given.backbone or given.decoder:
         why = "as asked"
+    elif origin:
+        why = "that of the initial weights"
     elif given.weights == "imagenet":
         why = "has published ImageNet weights"
     reasons = [(f"network {'-'.join(filter(None, (decoder, backbone)))}", why)]
     backbone_options, decoder_options = given.backbone_options, given.decoder_options
+    if origin:
+        backbone_options = {**_without_padding(origin.backbone_options), **backbone_options}
+        if origin.decoder == decoder:
+            decoder_options = {**origin.decoder_options, **decoder_options}
     if coarse and (backbone, decoder) == ("plain", "unet"):
         backbone_options = {"width": 32, "stem_stride": 2, **backbone_options}
         decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
@@ -181,17 +212,40 @@ def _namesake(name: str | None, parts: Iterable[str]) -> str | None:
     return name if name and name in parts else None
 
 
+def _default_backbone(weights: str) -> str:
+    return "smp/resnet34" if weights == "imagenet" else "plain"
+
+
+def _network_of(weights: str) -> ModelConfig | None:
+    """The network of a segkit model or run named as initial weights; None for others, and what loading will refuse."""
+    if not Path(weights).exists():
+        return None
+    try:
+        return ModelConfig.parse(read_card(find_in_run(weights)).model, source=weights)
+    except SegkitError:
+        return None
+
+
+def _without_padding(options: Mapping[str, Option]) -> dict[str, Option]:
+    """A backbone's options for another task: whether borders are padded follows from the task, no weight from it."""
+    return {name: value for name, value in options.items() if name != "padded"}
+
+
 def _plan_training(
     given: TrainingConfig, model: ModelConfig, counts: Mapping[str, int], device: torch.device
 ) -> tuple[TrainingConfig, list[Reason]]:
     """Fill in what was not set; `model_fields_set` tells a default from a value that was asked for."""
     gpu, precision = device.type == "cuda", choose_precision(given.precision, device)
+    sgd = given.optimizer == "sgd"
+    suits = "that of AlexNet and VGG" if sgd else f"suits {model.backbone}"
     small, large = (4, 16) if model.task == "segment" else (32, 128)
     planned: dict[str, Any] = {
         "batch_size": large if gpu else small,
         "learning_rate": 3e-3 if model.backbone == "plain" else 1e-3,
         "workers": min(8, os.cpu_count() or 1) if gpu else 2,
     }
+    if sgd:
+        planned |= {"learning_rate": LEARNING_RATE_SGD, "weight_decay": 0.0}
     if model.task == "classify":
         planned["loss"] = "ce"
     if given.epochs is None and given.budget_seconds is None:
@@ -207,9 +261,14 @@ def _plan_training(
     reasons = [
         (length, why("budget_seconds", "neither --epochs nor --budget was given")),
         (f"batches of {training.batch_size}", why("batch_size", "many small steps do more than few large ones")),
-        (f"learning rate {training.learning_rate:g}", why("learning_rate", f"suits {model.backbone}")),
+        (f"learning rate {training.learning_rate:g}", why("learning_rate", suits)),
         (f"precision {precision.name}", precision.reason),
     ]
+    if sgd:
+        decay = f"{training.weight_decay:g}" if training.weight_decay else "no"
+        reasons.append((f"SGD with momentum {training.momentum:g} and {decay} weight decay", "as asked"))
+    if training.mixup:
+        reasons.append((f"mixup with alpha {training.mixup:g}", "as asked"))
     if training.border_weight:
         reasons.append((f"up to {training.border_weight:g} added to the weight of pixels between objects", "as asked"))
     if weights is not None:

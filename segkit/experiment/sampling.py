@@ -21,6 +21,10 @@ CROP = 256
 CLASSIFY_SIDE = 128
 RARE = 0.05
 
+ALEXNET_SIDE = 224
+ALEXNET_RESIZED = 256
+"""Krizhevsky et al. 2012, section 4.1: crops of 224 from images whose middle was resized to 256."""
+
 MANY_PASSES = 50
 """Passes over the images above which they are changed more; below, it would only slow the learning."""
 
@@ -44,6 +48,11 @@ class Sampling:
     foreground_share: float
     augment: PresetName
     orientation_free: bool
+
+    @property
+    def resized_side(self) -> int:
+        """The side whole images are resized to; larger than `crop` where `alexnet` crops them."""
+        return round(self.crop * ALEXNET_RESIZED / ALEXNET_SIDE) if self.augment == "alexnet" else self.crop
 
 
 @dataclass(frozen=True)
@@ -73,13 +82,20 @@ class RunLength:
 def plan_whole_images(
     given: SamplingSettings, dataset: OpenDataset, _: Mapping[str, int], length: RunLength
 ) -> tuple[Sampling, list[Reason]]:
-    """Whole images, resized to one size."""
-    longest = max(max(size) for size in _training_sizes(dataset))
-    side = given.crop or min(CLASSIFY_SIDE, 32 * ceil(longest / 32))
+    """Whole images, resized to one size; `alexnet` crops them."""
     augment, why_augment = length.augmentation(given.augment, len(dataset.split("train")))
+    longest = max(max(size) for size in _training_sizes(dataset))
+    fitting, why = min(CLASSIFY_SIDE, 32 * ceil(longest / 32)), f"the longest side is {longest} pixels"
+    if augment == "alexnet":
+        fitting, why = ALEXNET_SIDE, "the paper's"
+    side = given.crop or fitting
     sampling = Sampling(side, given.draws_per_image or 1, 0.0, augment, bool(given.orientation_free))
-    why = "as asked" if given.crop else f"the longest side is {longest} pixels"
-    return sampling, [(f"images resized to {side}×{side}", why), (f"augmentation {augment}", why_augment)]
+    size = f"images resized to {sampling.resized_side}×{sampling.resized_side}"
+    if augment == "alexnet":
+        channels = {len(dataset.facts.images[record.id].mean) for record in dataset.split("train")}
+        why_augment += "" if channels == {3} else "; colours stay, for three channels only they are shifted"
+        size += f", crops of {side}×{side} in training, the middle one in validation and prediction"
+    return sampling, [(size, "as asked" if given.crop else why), (f"augmentation {augment}", why_augment)]
 
 
 def plan_crops(

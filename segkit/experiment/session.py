@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from segkit.data.augment import Augmenter
+from segkit.data.color import color_axes
 from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.instance_ids import number_objects
 from segkit.data.loader import EpochSampler, training_loader
@@ -163,16 +164,17 @@ class Session:
         criterion = create_loss(config.loss, self.plan.model.num_classes, config.class_weights)
         if self.plan.model.task == "segment":
             return SegmentTask(criterion)
-        return ClassifyTask(criterion, config.label_smoothing, config.auxiliary_weight)
+        return ClassifyTask(criterion, config.label_smoothing, config.auxiliary_weight, config.mixup)
 
     def _loader(self) -> DataLoader[dict[str, Tensor]]:
         sampling, config = self.plan.sampling, self.plan.config.training
-        records = self.dataset.split("train")
+        records, channels = self.dataset.split("train"), self.pipeline.channels
+        axes = color_axes(records, self.pipeline) if sampling.augment == "alexnet" and channels == 3 else None
         training_set = TrainingSet(
             records,
             self.dataset.classes,
             self.pipeline,
-            Augmenter(sampling.augment, self.pipeline.channels, sampling.orientation_free),
+            Augmenter(sampling.augment, channels, sampling.orientation_free, axes),
             crop=(sampling.crop, sampling.crop),
             seed=config.seed,
             foreground_share=sampling.foreground_share,

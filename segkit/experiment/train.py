@@ -45,13 +45,15 @@ def train(
     crop: int | None = None,
     draws_per_image: int | None = None,
     foreground_share: float | None = None,
-    augment: Literal["none", "light", "standard", "strong"] | None = None,
+    augment: Literal["none", "light", "standard", "strong", "alexnet"] | None = None,
     orientation_free: bool | None = None,
+    optimizer: Literal["adamw", "sgd"] | None = None,
     learning_rate: float | None = None,
     loss: str | None = None,
     class_weights: Literal["balanced"] | Sequence[float] | None = None,
     border_weight: float | None = None,
     label_smoothing: float | None = None,
+    mixup: float | None = None,
     patience: int | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     workers: int | None = None,
@@ -73,7 +75,7 @@ def train(
 
     Args:
         data: folder of images and masks, a table, or class folders.
-        task: what the targets are for; known from the data where None.
+        task: what the targets are for; known from the data where None, masks before labels in a table with both.
         output: the run folder, which must not exist; `runs/DATA-NETWORK-N` where None.
         config: YAML file of an `ExperimentConfig`, for example the `config.yaml` of another run.
         resume: go on with the run in `output` from its last checkpoint.
@@ -93,13 +95,15 @@ def train(
         crop: side of the square crops in pixels; for classification the side images are resized to.
         draws_per_image: crops of each image per epoch.
         foreground_share: share of the crops around a class drawn at random, 0 to 1.
-        augment: how far images are changed.
+        augment: how far images are changed; `alexnet` crops and recolours as its paper does (classification).
         orientation_free: whether images mean the same turned by 90 degrees or upside down.
+        optimizer: `adamw`, or `sgd` with momentum 0.9.
         learning_rate: the highest of the schedule.
         loss: `ce_dice`, `ce`, `dice` or `focal`.
         class_weights: `balanced`, or one number per class.
         border_weight: weight, on top of their class's, of the pixels where two objects meet; the U-Net's is 10.
         label_smoothing: share of the loss that asks for every class alike (classification).
+        mixup: alpha of mixup, which blends images of a batch and their losses (classification).
         patience: end after so many validations without a better score.
         precision: `auto` takes bf16 where the device computes it in hardware.
         workers: processes that load data.
@@ -143,8 +147,8 @@ def train(
             "epochs": epochs, "budget_seconds": parse_duration(budget) if budget else None, "batch_size": batch_size,
             "accumulate": accumulate, "learning_rate": learning_rate, "loss": loss, "class_weights": class_weights,
             "border_weight": border_weight,
-            "label_smoothing": label_smoothing, "patience": patience, "precision": precision, "workers": workers,
-            "seed": seed,
+            "label_smoothing": label_smoothing, "mixup": mixup, "optimizer": optimizer, "patience": patience,
+            "precision": precision, "workers": workers, "seed": seed,
         },
     }  # fmt: skip
     if resume:
@@ -195,7 +199,7 @@ def _start(config: ExperimentConfig, output: Path | None, started: float, teller
     if output is not None:
         refuse_existing(output)  # before the data is read, which may take minutes
     device = resolve_device(config.device)
-    dataset = open_aloud(config.path, config.data, teller)
+    dataset = open_aloud(config.path, config.data, teller, task=config.task)
     dataset.require_usable()
     plan = make_plan(config, dataset, measure(dataset), device)
     session = Session(plan, dataset, device, teller)
@@ -221,7 +225,7 @@ def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     teller.log_to(run.folder / "log.txt")
     config = run.config
     device = resolve_device(config.device)
-    dataset = open_aloud(config.path, config.data, teller)
+    dataset = open_aloud(config.path, config.data, teller, task=config.task)
     dataset.require_usable()
     plan = make_plan(config, dataset, measure(dataset), device)
     if plan.fingerprint != run.read_json("fingerprint.json") or dataset.splits() != run.read_json("splits.json"):

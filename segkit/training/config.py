@@ -18,8 +18,12 @@ class TrainingConfig(Config):
     )
     batch_size: int = Field(4, ge=1, description="images per step of the network")
     accumulate: int = Field(1, ge=1, description="steps of the network per step of the optimizer")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd's; without Nesterov's look ahead")
     learning_rate: float = Field(1e-3, gt=0, description="the highest of the schedule, reached after the warm-up")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's; norms and biases are not decayed")
+    weight_decay: float = Field(
+        0.01, ge=0, description="decoupled for adamw, part of the gradient for sgd; norms and biases are not decayed"
+    )
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the run in which the learning rate rises")
     ema_decay: float = Field(
         0.98, ge=0, lt=1, description="decay of the averaged weights, which are validated and saved; 0: no averaging"
@@ -47,6 +51,11 @@ class TrainingConfig(Config):
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the loss that asks for every class alike (classification)"
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="alpha of mixup: images and losses are blended by Beta(alpha, alpha); 0: none (classification)",
     )
     auxiliary_weight: float = Field(
         0.3, ge=0, description="share of each side classifier's loss that is added (googlenet, inception_v3)"

@@ -35,8 +35,11 @@ class TrainingModule(LightningModule):
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; its learning rate is set before every step."""
-        return create_optimizer(self.model, self._config.learning_rate, self._config.weight_decay)
+        """The optimizer; its learning rate is set before every step."""
+        config = self._config
+        return create_optimizer(
+            self.model, config.learning_rate, config.weight_decay, config.optimizer, config.momentum
+        )
 
     @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -49,6 +52,7 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Images (N, C, H, W) to losses."""
         self.last_batch = batch
+        batch = self.task.mix(batch)
         images = batch["image"]
         if self._config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -73,10 +77,12 @@ class TrainingModule(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on under other settings."""
-        before, now = checkpoint["config"], self._config.model_dump(mode="json")
-        changed = [key for key in now if key not in FREE_TO_CHANGE and before.get(key) != now[key]]
+        # A setting that came after the run began had its default then.
+        before = TrainingConfig().model_dump(mode="json") | checkpoint["config"]
+        now = self._config.model_dump(mode="json")
+        changed = [key for key in now if key not in FREE_TO_CHANGE and before[key] != now[key]]
         if changed:
-            differences = ", ".join(f"{key} was {before.get(key)} and is now {now[key]}" for key in changed)
+            differences = ", ".join(f"{key} was {before[key]} and is now {now[key]}" for key in changed)
             raise ConfigError(
                 f"cannot resume with other settings: {differences}; resume without them, or start a new run"
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 
 from segkit.data.fingerprint import fingerprint
 from segkit.data.image_io import read_image
@@ -16,6 +17,7 @@ from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.plan import Plan, balanced_weights, make_plan
 from segkit.experiment.speed import seconds_per_step
+from segkit.modelfile import ModelCard, save_model_file
 from segkit.models.factory import create_model
 
 CPU = torch.device("cpu")
@@ -84,6 +86,7 @@ def test_large_crops_are_computed_at_half_resolution_on_a_cpu(discs: Path) -> No
 def test_images_seen_often_are_changed_more(discs: Path) -> None:
     assert plan(discs, training={"epochs": 5}).config.sampling.augment == "light"
     assert plan(discs, training={"epochs": 100}).config.sampling.augment == "standard"
+
     # 8 crops per pass; 6 per second in fp32: 60 s are 45 passes, 80 s are 60; 20 per second in bf16: 60 s are 150
     def augmentation(seconds: int, precision: str) -> str | None:
         return plan(discs, training={"budget_seconds": seconds, "precision": precision}).config.sampling.augment
@@ -167,6 +170,84 @@ def test_classification_sees_whole_images_of_one_size(labelled: Path) -> None:
 def test_what_classification_would_ignore_is_refused(labelled: Path, settings: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plan(labelled, **settings)
+
+
+def test_alexnets_crops_are_in_the_pipeline(labelled: Path) -> None:
+    made = plan(labelled, sampling={"augment": "alexnet"})
+    assert (made.pipeline.size, made.pipeline.center_crop) == ((256, 256), (224, 224))
+    assert made.pipeline.keep_proportions
+    assert made.sampling.crop == 224
+    smaller = plan(labelled, sampling={"augment": "alexnet", "crop": 28})
+    assert (smaller.pipeline.size, smaller.pipeline.center_crop) == ((32, 32), (28, 28))
+    plain = plan(labelled).pipeline
+    assert (plain.keep_proportions, plain.center_crop) == (False, None)
+
+
+def test_sgd_has_defaults_of_its_own(labelled: Path) -> None:
+    made = plan(labelled, training={"optimizer": "sgd"}).config.training
+    assert (made.learning_rate, made.weight_decay, made.momentum) == (0.01, 0.0, 0.9)
+    asked = {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 1e-4, "momentum": 0.5}
+    made = plan(labelled, training=asked).config.training
+    assert (made.learning_rate, made.weight_decay, made.momentum) == (0.1, 1e-4, 0.5)
+    assert plan(labelled).config.training.weight_decay == 0.01
+    with pytest.raises(UsageError, match=r"momentum 0.5: only sgd has it; add --optimizer sgd"):
+        plan(labelled, training={"momentum": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training": {"mixup": 0.2}}, r"--mixup 0.2: it blends whole images, for classification only"),
+        ({"sampling": {"augment": "alexnet"}}, r"--augment alexnet: it crops whole images, for classification only"),
+    ],
+)
+def test_what_segmentation_would_ignore_is_refused(discs: Path, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(discs, **settings)
+
+
+def test_a_resolved_classification_plans_itself(labelled: Path, tmp_path: Path) -> None:
+    settings = {"sampling": {"augment": "alexnet"}, "training": {"optimizer": "sgd", "mixup": 0.2}}
+    first = plan(labelled, **settings)
+    first.config.to_yaml(tmp_path / "config.yaml")
+    config = ExperimentConfig.from_yaml(tmp_path / "config.yaml")
+    dataset = open_dataset(labelled, config.data)
+    again = make_plan(config, dataset, fingerprint(dataset), CPU)
+    assert (again.config, again.model, again.pipeline) == (first.config, first.model, first.pipeline)
+
+
+def saved_network(path: Path, **settings: object) -> str:
+    """A model file with the network only; its weights do not matter to a plan."""
+    model = create_model(num_classes=3, in_channels=1, **settings)  # type: ignore[arg-type]
+    card = ModelCard(task=model.config.task, model=model.config.model_dump(mode="json"), classes={}, pipeline={})
+    save_model_file(path, {"x": np.zeros(1, np.float32)}, card)
+    return str(path)
+
+
+def test_initial_weights_bring_their_network(discs: Path, tmp_path: Path) -> None:
+    """The default network has other widths, so the backbone of a classifier would find no place in it."""
+    small = {"width": 4, "depth": 3}
+    weights = saved_network(tmp_path / "a.safetensors", task="classify", backbone_options=small)
+    made = plan(discs, model={"weights": weights}, sampling={"crop": 128}).model
+    assert (made.backbone, made.decoder) == ("plain", "unet")
+    assert {name: made.backbone_options[name] for name in ("width", "depth", "stem_stride")} == small | {
+        "stem_stride": 1
+    }
+    assert made.decoder_options["out_stride"] == 1
+    asked = plan(discs, model={"weights": weights, "backbone": "smp/resnet18"}).model
+    assert (asked.backbone, asked.backbone_options) == ("smp/resnet18", {})
+
+
+def test_initial_weights_bring_their_decoder(discs: Path, tmp_path: Path) -> None:
+    network = {"backbone": "smp/resnet18", "decoder": "unet", "decoder_options": {"upsample": "bilinear"}}
+    weights = saved_network(tmp_path / "a.safetensors", **network)
+    made = plan(discs, model={"weights": weights}).model
+    assert (made.backbone, made.decoder, made.decoder_options["upsample"]) == ("smp/resnet18", "unet", "bilinear")
+
+
+def test_initial_weights_of_others_choose_no_network(discs: Path, tmp_path: Path) -> None:
+    save_file({"conv.weight": np.zeros(1, np.float32)}, tmp_path / "foreign.safetensors")
+    assert plan(discs, model={"weights": str(tmp_path / "foreign.safetensors")}).model.backbone == "plain"
 
 
 def test_label_smoothing_is_for_classification(discs: Path, labelled: Path) -> None:

@@ -1,7 +1,8 @@
-"""AdamW: which parameters are decayed, and that it is fused."""
+"""AdamW and SGD: which parameters are decayed, what a step does, and that it is fused."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -25,6 +26,24 @@ def test_frozen_parameters_are_left_out() -> None:
     assert [parameter.shape for parameter in group["params"]] == [torch.Size([2])]
 
 
+def test_sgd_is_plain_momentum_with_decay_in_the_gradient() -> None:
+    """Two steps by hand (Krizhevsky et al. 2012, section 5, with torch's learning rate outside the velocity)."""
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, 2.0)
+    nn.init.constant_(model.bias, 1.0)
+    optimizer = create_optimizer(model, 0.1, 0.5, "sgd", momentum=0.9)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(torch.tensor([[3.0]])).sum().backward()
+        optimizer.step()
+    velocity = 3 + 0.5 * 2.0
+    weight = 2.0 - 0.1 * velocity
+    velocity = 0.9 * velocity + 3 + 0.5 * weight
+    assert model.weight.item() == pytest.approx(weight - 0.1 * velocity)
+    assert model.bias.item() == pytest.approx(1 - 0.1 - 0.1 * 1.9)
+
+
 def test_fused() -> None:
-    optimizer = create_optimizer(tiny_net(), 1e-3, 0.1)
-    assert all(group["fused"] for group in optimizer.param_groups)
+    for name in ("adamw", "sgd"):
+        optimizer = create_optimizer(tiny_net(), 1e-3, 0.1, name)
+        assert all(group["fused"] for group in optimizer.param_groups)

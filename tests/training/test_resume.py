@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from segkit.errors import ConfigError, SegkitError
+from segkit.losses import create_loss
+from segkit.tasks import ClassifyTask
 from segkit.training import TrainingConfig
 from segkit.training.ema import WeightAverage
 from segkit.training.position import Position
@@ -45,6 +47,13 @@ class Crashing(nn.Module):
             if self._left < 0:
                 raise CrashError
         return {"segment": self.layers(images)}
+
+
+class Classifying(Crashing):
+    """The same with one answer per image."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"classify": super().forward(images)["segment"].mean((2, 3))}
 
 
 def crash_and_resume(folder: Path, config: TrainingConfig, at: int) -> TinyNet:
@@ -94,6 +103,34 @@ def test_while_gradients_accumulate(tmp_path: Path, at: int) -> None:
     reference = tiny_net()
     run(tmp_path / "uninterrupted", config, reference)
     assert_equal(crash_and_resume(tmp_path / "resumed", config, at), reference)
+
+
+@pytest.mark.parametrize("at", [3, 10])
+def test_with_sgd(tmp_path: Path, at: int) -> None:
+    config = CONFIG.model_copy(update={"optimizer": "sgd"})
+    reference = tiny_net()
+    run(tmp_path / "uninterrupted", config, reference)
+    assert_equal(crash_and_resume(tmp_path / "resumed", config, at), reference)
+
+
+@pytest.mark.parametrize("at", [3, 10])
+def test_with_mixup(tmp_path: Path, at: int) -> None:
+    """Which images are blended, and in what shares, is drawn in the step: it must not depend on the steps before."""
+
+    def train(folder: Path, crash_at: int, resume: bool = False, mixup: float = 0.4) -> nn.Module:
+        model = Classifying(crash_at)
+        task = ClassifyTask(create_loss("ce", 2), mixup=mixup)
+        run(folder, CONFIG, model, validate=lambda _: {"score": 0.0}, resume=resume, task=task)
+        return model
+
+    reference = train(tmp_path / "uninterrupted", crash_at=99)
+    with pytest.raises(CrashError):
+        train(tmp_path / "resumed", at)
+    torch.rand(17)
+    resumed = train(tmp_path / "resumed", 99, resume=True)
+    assert_equal(resumed, reference)
+    with pytest.raises(AssertionError):
+        assert_equal(train(tmp_path / "unmixed", 99, mixup=0.0), reference)
 
 
 def test_resumed_twice(tmp_path: Path, uninterrupted: TinyNet) -> None:
@@ -198,6 +235,18 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     ):
         run(tmp_path, changed, resume=True)
     run(tmp_path, CONFIG.model_copy(update={"workers": 1}), resume=True)  # on which no weight depends
+
+
+def test_a_run_from_before_a_setting_existed_goes_on_with_its_default(tmp_path: Path) -> None:
+    with pytest.raises(CrashError):
+        run(tmp_path, CONFIG, Crashing(at=9))
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    saved = torch.load(checkpoint, weights_only=True)
+    del saved["config"]["optimizer"]
+    torch.save(saved, checkpoint)
+    with pytest.raises(ConfigError, match="optimizer was adamw and is now sgd"):
+        run(tmp_path, CONFIG.model_copy(update={"optimizer": "sgd"}), resume=True)
+    assert run(tmp_path, CONFIG, resume=True).stopped == "epochs"
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from segkit.data.loader import Draw, EpochSampler, training_loader
 from segkit.errors import SegkitError
 from segkit.losses import create_loss
-from segkit.tasks import SegmentTask
+from segkit.tasks import SegmentTask, Task
 from segkit.training import TrainingConfig
 from segkit.training.fit import FitResult, fit
 
@@ -52,7 +52,8 @@ class Squares(Dataset[dict[str, Tensor]]):
         mask = torch.zeros(16, 16, dtype=torch.int64)
         top, left = torch.randint(0, 10, (2,), generator=random).tolist()
         mask[top : top + 6, left : left + 6] = 1
-        return {"image": mask[None] + 0.5 * torch.randn(1, 16, 16, generator=random), "mask": mask}
+        image = mask[None] + 0.5 * torch.randn(1, 16, 16, generator=random)
+        return {"image": image, "mask": mask, "label": torch.tensor(int(top > left))}
 
 
 def tiny_loader(
@@ -92,10 +93,11 @@ def run(
     resume: bool = False,
     started: float | None = None,
     console: Console | None = None,
+    task: Task | None = None,
 ) -> FitResult:
     return fit(
         model if model is not None else tiny_net(),
-        SegmentTask(create_loss(config.loss, 2)),
+        task if task is not None else SegmentTask(create_loss(config.loss, 2)),
         loader if loader is not None else tiny_loader(config.batch_size, workers=config.workers),
         validate,
         on_best,
