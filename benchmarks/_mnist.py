@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,18 +106,32 @@ def train(network: nn.Module, data: Digits, recipe: Recipe, seed: int) -> Iterat
             optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps, cycle_momentum=False
         )
     network.train()
-    for epoch in range(recipe.epochs):
-        drawn = data[torch.randperm(len(data), generator=generator)]
-        images = recipe.augment(drawn.images, generator) if recipe.augment else drawn.images
+    for epoch, drawn in enumerate(_epochs(data, recipe, generator)):
         for step in range(steps):
-            batch = slice(step * recipe.batch_size, (step + 1) * recipe.batch_size)
-            loss = functional.cross_entropy(logits_of(network, images[batch]), drawn.labels[batch])
+            batch = drawn[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+            loss = functional.cross_entropy(logits_of(network, batch.images), batch.labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             if schedule is not None:
                 schedule.step()
             yield epoch * steps + step + 1, loss.detach()
+
+
+def _epochs(data: Digits, recipe: Recipe, generator: torch.Generator) -> Iterator[Digits]:
+    """The images of every epoch, shuffled and distorted; a thread makes the next ones while these are trained on."""
+
+    def draw() -> Digits:
+        drawn = data[torch.randperm(len(data), generator=generator)]
+        return Digits(recipe.augment(drawn.images, generator), drawn.labels) if recipe.augment else drawn
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(draw)
+        for remaining in reversed(range(recipe.epochs)):
+            drawn = coming.result()
+            if remaining:
+                coming = pool.submit(draw)
+            yield drawn
 
 
 def logits_of(network: nn.Module, images: Tensor) -> Tensor:

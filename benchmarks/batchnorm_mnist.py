@@ -22,6 +22,7 @@ from benchmarks._mnist import VALIDATION, Digits, Recipe, Stopwatch, arguments, 
 
 ActivationName = Literal["relu", "sigmoid"]
 
+ACTIVATIONS: tuple[ActivationName, ...] = ("relu", "sigmoid")
 HIDDEN = 100
 SHOWN = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 """Iterations whose accuracy is printed."""
@@ -94,8 +95,7 @@ def main() -> None:
     print(f"accuracy in %, mean of {options.seeds} seeds\n")
     print(f"| network | {' | '.join(map(str, shown))} | iterations to {GOAL:.0%} (each seed) | batches/s |")
     print("| --- " * (len(shown) + 3) + "|")
-    activations: tuple[ActivationName, ...] = ("relu", "sigmoid")
-    for activation in activations:
+    for activation in ACTIVATIONS:
         for normalized in (False, True):
             curves = [
                 measure(activation, normalized, data, validation, options.iterations, seed)
