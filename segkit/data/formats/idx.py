@@ -79,5 +79,5 @@ def _with_validation(records: list[Record]) -> tuple[list[Record], list[str]]:
         return records, []
     last = {record.id for record in train[-MNIST_VAL:]}
     validating = [replace(record, split="val") if record.id in last else record for record in records]
-    note = f"the last {MNIST_VAL:,} of the {MNIST_TRAIN:,} training images validate, as is usual for MNIST"
-    return validating, [note]
+    last_ones = f"the last {MNIST_VAL:,} of the {MNIST_TRAIN:,} training images"
+    return validating, [f"in the data's own parts {last_ones} validate, as is usual for MNIST"]
