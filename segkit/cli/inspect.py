@@ -26,6 +26,6 @@ def inspect(
     teller = Teller(quiet)
     predictor = load(model, device=device, precision="fp32")
     with teller.progress("covering parts of the image") as advance:
-        inspection = run_inspection(predictor, image, lambda _class_name: advance)
+        inspection = run_inspection(predictor, image, advance)
     page = write_inspection(inspection, model, image.name, output)
     teller.tell(f"{image.name}: {inspection.answer}", f"written: {page}")

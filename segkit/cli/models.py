@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,8 +15,14 @@ from segkit.errors import UsageError
 def models(
     search: Annotated[str, typer.Argument(help="Show only names that contain this.", show_default=False)] = "",
     as_json: options.Json = False,
+    chart: Annotated[
+        Path | None, typer.Option(help="Draw accuracy against cost instead: FILE.png, FILE.svg or FILE.html.")
+    ] = None,
 ) -> None:
     """List the backbones and decoders that --backbone and --decoder accept."""
+    if chart is not None:
+        _write_chart(chart)
+        return
     from segkit.models import list_models
 
     rows = [row for row in list_models() if search.lower() in row["name"].lower()]
@@ -25,6 +32,16 @@ def models(
     if not rows:
         raise UsageError(f"no name contains {search!r}; 'segkit models' lists all")
     _print_table(rows)
+
+
+def _write_chart(path: Path) -> None:
+    from segkit.experiment.console import Teller
+    from segkit.report.chart import write_chart
+
+    teller = Teller()
+    with teller.progress("computing multiply-adds") as advance:
+        write_chart(path, advance)
+    teller.tell(f"written: {path}")
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -73,51 +73,46 @@ def grad_cam(subject: Subject, class_index: int) -> Heat:
 
 
 @torch.no_grad()
-def occlusion(subject: Subject, class_index: int, progress: Progress | None = None) -> Heat:
-    """How far the probability of a class falls where a patch of the mean colour covers the image.
+def occlusion(subject: Subject, class_indices: Sequence[int], progress: Progress | None = None) -> list[Heat]:
+    """For each class, how far its probability falls where a patch of the mean colour covers the image.
 
     For segmentation it is the mean probability over the pixels that the network gives to the class. The patch has an
     eighth of the longer side, and moves by half of itself; each pixel has the mean of the patches that cover it.
     Source: Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.
     """
-    batch = subject.batch
-    height, width = batch.shape[-2:]
-    where = subject.logits(batch)[0].argmax(dim=0) == class_index if subject.task == "segment" else None
-    before = _probability(subject, batch, class_index, where)[0]
+    height, width = subject.batch.shape[-2:]
+    before = subject.logits(subject.batch).float()
+    decided = before.argmax(dim=1)[0]
+    probabilities = _probabilities(before, decided, class_indices)
     side = max(max(height, width) // _PATCHES_PER_SIDE, 2)
-    corners = list(_corners(height, width, side))
-    fall, covered = np.zeros((2, height, width), np.float32)
+    corners = [(top, left) for top in _starts(height, side) for left in _starts(width, side)]
+    falls, covered = np.zeros((len(class_indices), height, width), np.float32), np.zeros((height, width), np.float32)
     for begin in range(0, len(corners), _BATCH):
         some = corners[begin : begin + _BATCH]
-        occluded = batch.repeat(len(some), 1, 1, 1)
+        occluded = subject.batch.repeat(len(some), 1, 1, 1)
         for image, (top, left) in zip(occluded, some, strict=True):
             image[:, top : top + side, left : left + side] = 0  # the mean colour, once normalized
-        after = _probability(subject, occluded, class_index, where)
-        for (top, left), probability in zip(some, after, strict=True):
-            fall[top : top + side, left : left + side] += before - probability
+        fallen = probabilities - _probabilities(subject.logits(occluded).float(), decided, class_indices)
+        for fall, (top, left) in zip(fallen.cpu().numpy(), some, strict=True):
+            falls[:, top : top + side, left : left + side] += fall[:, None, None]
             covered[top : top + side, left : left + side] += 1
         if progress is not None:
             progress(begin + len(some), len(corners))
-    return _scaled(subject.within_image(fall / covered.clip(min=1)))
-
-
-def _corners(height: int, width: int, side: int) -> Iterator[tuple[int, int]]:
-    """Top left corners of patches by half a side, the last one at the border."""
-    for top in _starts(height, side):
-        for left in _starts(width, side):
-            yield top, left
+    return [_scaled(subject.within_image(fall / covered)) for fall in falls]
 
 
 def _starts(length: int, side: int) -> list[int]:
+    """Where patches begin, by half a side, the last one at the border."""
     last = max(length - side, 0)
     return sorted({*range(0, last, max(side // 2, 1)), last})
 
 
-def _probability(subject: Subject, batch: Tensor, class_index: int, where: Tensor | None) -> list[float]:
-    probabilities = subject.logits(batch).float().softmax(dim=1)[:, class_index]
-    if where is not None:
-        probabilities = probabilities[:, where].mean(dim=1)
-    return [float(value) for value in probabilities]
+def _probabilities(logits: Tensor, decided: Tensor, class_indices: Sequence[int]) -> Tensor:
+    """Probabilities (N, classes asked for); for segmentation their means over the pixels `decided` for each class."""
+    probabilities = logits.softmax(dim=1)
+    if decided.ndim == 0:
+        return probabilities[:, list(class_indices)]
+    return torch.stack([probabilities[:, index][:, decided == index].mean(dim=1) for index in class_indices], dim=1)
 
 
 def _scaled(values: NDArray[np.float32]) -> Heat:

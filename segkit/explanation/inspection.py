@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +60,13 @@ class Inspection:
     layers: int
 
 
-def inspect(predictor: Predictor, image: str | Path, progress: Callable[[str], Progress] | None = None) -> Inspection:
+def inspect(predictor: Predictor, image: str | Path, progress: Progress | None = None) -> Inspection:
     """Look into a network while it looks at an image.
 
     Args:
         predictor: the network with its pipeline.
         image: a file.
-        progress: gives, for what is being done, the function to call with the number done and the total.
+        progress: called while parts of the image are covered, which takes nearly all of the time.
 
     Raises:
         UnreadableFileError, UsageError: as `open_subject`.
@@ -76,7 +76,7 @@ def inspect(predictor: Predictor, image: str | Path, progress: Callable[[str], P
     names = [predictor.classes.names[index] for index in chosen]
     found = activations(subject)
     cams = [grad_cam(subject, index) for index in chosen]
-    falls = [occlusion(subject, index, progress and progress(predictor.classes.names[index])) for index in chosen]
+    falls = occlusion(subject, chosen, progress)
     answer, shown = _answer(predictor, subject, image)
     groups = {
         "image": (Picture("image.png", "Image", to_display(subject.image)), *shown),

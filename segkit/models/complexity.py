@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from segkit.models.operations import LISTED, MOVING, Seen, Window, cost_of, field_behind, window_of
+from segkit.models.operations import LISTED, MOVING, WHOLE_POOLS, Seen, Window, cost_of, field_behind, window_of
 from segkit.models.receptive_field import ReceptiveField
 
 BYTES = 4
@@ -144,6 +144,13 @@ class _Open:
     has_moved: bool = False
 
 
+def _is_minor(operation: str, inputs: int, seen: Seen) -> bool:
+    """Whether an operation adds a number to a map, or reduces its channels alone: no line of its own."""
+    if operation in WHOLE_POOLS:
+        return not seen.field.is_whole
+    return operation.startswith("add") and inputs < 2
+
+
 class _Trace(TorchDispatchMode):
     """Follows every operation of one pass, and writes down a line for every layer."""
 
@@ -196,7 +203,7 @@ class _Trace(TorchDispatchMode):
             running.taps += cost.taps
             running.has_moved |= operation in MOVING
             running.window = running.window or window
-        elif operation in LISTED and (inputs > 1 or not operation.startswith("add")):
+        elif operation in LISTED and not _is_minor(operation, inputs, self._seen[id(output)][1]):
             self._write(running.name, LISTED[operation], output, window, cost.multiply_adds, cost.taps, 0)
 
     def _enter(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:

@@ -114,7 +114,7 @@ def cost_of(operation: str, arguments: Arguments, output: Tensor, own_weights: i
         return Cost(products, products)
     if (window := window_of(operation, arguments)) is not None:
         return Cost(taps=output.numel() * window.kernel[0] * window.kernel[1])
-    if operation in WHOLE_POOLS | ADAPTIVE_POOLS:
+    if operation in ADAPTIVE_POOLS or (operation == "mean" and arguments[0].numel() > output.numel()):
         return Cost(taps=arguments[0].numel())
     return Cost()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segkit.visualization.display import to_display
 
 _GAP = 4
-_PAPER = 255
+_PAPER = 200
 
 
 def mosaic(tiles: Sequence[NDArray[np.uint8]], tile_side: int, columns: int | None = None) -> NDArray[np.uint8]:

@@ -42,6 +42,16 @@ def test_lenet5_is_the_papers_table() -> None:
     assert layers["c3"].multiply_adds == 60 * 25 * 100
 
 
+def test_lenet5_has_the_papers_connections() -> None:
+    with torch.device("meta"):
+        model = create_model(
+            "lenet5", num_classes=10, task="classify", in_channels=1, backbone_options={"output": "rbf"}
+        )
+    found = measure_complexity(model, 1, (32, 32))
+    # The distances to the fixed codes of the output are no sums of products; the paper counts them too.
+    assert (found.parameters, found.connections) == (60_000, 340_908 - 84 * 10)
+
+
 @pytest.mark.parametrize(
     ("backbone", "size", "theirs"),
     [
