@@ -20,9 +20,12 @@ from segkit.models.model import Model
 
 # One of each class of encoders, the smallest.
 BACKBONE_CLASSES = (
+    "alexnet",
     "densenet121",
     "enet",
+    "googlenet",
     "highway19",
+    "inception_v3",
     "lenet",
     "lenet5",
     "nin",
