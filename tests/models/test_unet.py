@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from segkit.errors import UsageError
+from segkit.models.backbones._base import BACKBONES
 from segkit.models.config import Option
 from segkit.models.decoders.unet import UnetDecoder, build_unet
 from segkit.models.factory import create_model
@@ -138,6 +139,17 @@ def test_unpooling_goes_through_the_pools_from_the_coarsest_to_the_finest() -> N
         block.upsampling.register_forward_hook(check)  # type: ignore[union-attr, operator]
     model.decoder(features, (23, 29))
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if "pool_indices" in BACKBONES.get(name).capabilities])
+def test_unpooling_works_over_every_backbone_that_offers_its_pools(name: str) -> None:
+    with torch.device("meta"):
+        backbone = BACKBONES.get(name).build(3)
+        decoder = build_unet(backbone.specs, upsample="max_unpool", out_stride=backbone.specs[0].stride)
+    features = backbone(torch.zeros(1, 3, 97, 131, device="meta"))
+    for spec, pool in zip(backbone.specs, features.pools, strict=False):
+        assert pool.channels == spec.channels
+    assert decoder(features, (97, 131)).shape == (1, decoder.out_channels, *features.maps[0].shape[2:])
 
 
 def test_unpooling_beyond_the_finest_map_is_refused() -> None:

@@ -98,7 +98,8 @@ class PixelShuffle(Upsampling):
     """Learned upsampling: a convolution at the low resolution gives all pixels of a block, which are then laid out.
 
     Source: Shi et al. 2016, "Real-time single image and video super-resolution using an efficient sub-pixel
-    convolutional neural network", section 2.2.
+    convolutional neural network", section 2.2. With a 1 x 1 convolution it would be the transposed convolution above;
+    the 3 x 3 one sees the neighbours too.
     """
 
     def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
