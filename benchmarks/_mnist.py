@@ -156,7 +156,7 @@ def distort(images: Tensor, generator: torch.Generator, chunk: int = 4096) -> Te
     """Random planar affine distortions, another one for each image (N, 1, H, W).
 
     As in LeCun et al. 1998, section III-A: translation, scaling, squeezing (narrower and higher, or the reverse) and
-    horizontal shearing. The paper gives no amounts: these were chosen on the validation images.
+    horizontal shearing. The paper gives no amounts.
     """
     parts = [_distort(part, generator) for part in images.split(chunk)]
     return torch.cat(parts)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.lenet_mnist [--validate] [--seeds 3] [--threads 2]
 
-Every choice was made with `--validate`, which trains on the first 50,000 training images and prints the error on the
-last 10,000. Without it each run trains on all 60,000 and looks at the 10,000 test images once, at its end.
+Choices are made with `--validate`, which trains on the first 50,000 training images and prints the error on the last
+10,000. Without it each run trains on all 60,000 and looks at the 10,000 test images once, at its end.
 
 Published (LeCun et al. 1998, figure 9): 0.95 % plain, 0.8 % with distortions.
 """

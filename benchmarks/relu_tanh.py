@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 
 from benchmarks._mnist import Digits, Recipe, arguments, error_rate, load, train
+from segkit.models.config import Option
 from segkit.models.factory import create_model
 
 ActivationName = Literal["relu", "tanh"]
@@ -23,7 +24,7 @@ ACTIVATIONS: tuple[ActivationName, ...] = ("relu", "tanh")
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 EVERY = 10
 MEASURED = 2_000
-OPTIONS = {"pattern": "[16] P [32] P F128", "norm": "none", "image_size": 28}
+OPTIONS: dict[str, Option] = {"pattern": "[16] P [32] P F128", "norm": "none", "image_size": 28}
 """Two convolutions, each with a pool, and two fully connected layers."""
 
 
