@@ -89,15 +89,20 @@ def renamed(state: Mapping[str, Tensor], layers: Mapping[str, str]) -> dict[str,
     return {f"{layers[layer]}.{kind}": state[key] for key, (layer, _, kind) in split.items()}
 
 
-def folded_input(weight: Tensor, running_mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight and running mean of a first block that takes images of torchvision's usual normalization.
+def for_usual_input(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The weight (out, 3, h, w) of a first convolution for images of torchvision's usual normalization.
 
     The published weights of GoogLeNet and Inception v3 expect values from -1 to 1, into which torchvision turns its
-    usual input, x = (value - mean) / std, when it builds these networks with published weights. The scale goes into the
-    weight (out, 3, h, w), the shift into the mean that the batch normalization subtracts. This is exact but where the
-    convolution reaches beyond the image: a padded 0 stood for the middle of the range and now stands for the mean.
+    usual input, x = (value - mean) / std, when it builds these networks with published weights. The scale of that goes
+    into the weight. Returned with it is what must be subtracted from the channels of x.
     """
     mean, std = weight.new_tensor([0.485, 0.456, 0.406]), weight.new_tensor([0.229, 0.224, 0.225])
-    scale, shift = std / 0.5, (mean - 0.5) / 0.5
-    moved = torch.einsum("ochw,c->o", weight, shift)
-    return weight * scale[:, None, None], running_mean - moved
+    return weight * (std / 0.5)[:, None, None], (0.5 - mean) / std
+
+
+def folded_mean(weight: Tensor, input_mean: Tensor, running_mean: Tensor) -> Tensor:
+    """The running mean behind a first convolution whose input `input_mean` is no longer subtracted from.
+
+    This is exact but where the convolution reaches beyond the image and meets 0 in place of the mean.
+    """
+    return running_mean + torch.einsum("ochw,c->o", weight, input_mean)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
-from segkit.models.backbones._inception import SIDE_MAPS, Branches, InceptionHead, convolution, folded_input, renamed
+from segkit.models.backbones._inception import (
+    SIDE_MAPS,
+    Branches,
+    InceptionHead,
+    convolution,
+    folded_mean,
+    for_usual_input,
+    renamed,
+)
 from segkit.models.backbones._torchvision import fetch_state
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead
@@ -120,11 +129,24 @@ class TorchvisionGoogLeNet(GoogLeNet):
     """GoogLeNet of torchvision: batch normalization in place of local, 3 x 3 filters where the paper has 5 x 5.
 
     Its last pool is 2 x 2, and its side classifiers pool to 4 x 4 whatever the size.
+
+    Attributes:
+        input_mean: subtracted from the channels of the image; 0 but with published weights, see `for_usual_input`.
     """
+
+    input_mean: Tensor
 
     wide_kernel = 3
     normalized = True
     last_pool = 2
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        self.register_buffer("input_mean", torch.zeros(in_channels))
+
+    def forward(self, images: Tensor) -> Features:
+        """Compute the maps of `images`."""
+        return super().forward(images - self.input_mean[:, None, None])
 
     def create_classifier(self, num_classes: int) -> ClassifyHead:
         """Global average pooling, dropout 0.2, a linear layer; in training two side classifiers."""
@@ -134,13 +156,19 @@ class TorchvisionGoogLeNet(GoogLeNet):
         return InceptionHead(_SPECS[-1].channels, num_classes, 0.2, smallest_image=32, side_classifiers=sides)
 
     def fetch_weights(self, name: str) -> dict[str, Tensor]:  # noqa: ARG002
-        """torchvision's weights, trained on ImageNet, for its usual normalization; see `folded_input`.
+        """torchvision's weights, trained on ImageNet, for its usual normalization; see `for_usual_input`.
 
         The side classifiers are left out: those in the file were not trained, as torchvision warns.
         """
         state = from_torchvision(fetch_state("GoogLeNet_Weights.IMAGENET1K_V1"))
         weight, mean = "backbone.stages.0.0.0.weight", "backbone.stages.0.0.1.running_mean"
-        state[weight], state[mean] = folded_input(state[weight], state[mean])
+        state[weight], input_mean = for_usual_input(state[weight])
+        if len(self.input_mean) == len(input_mean):
+            state["backbone.input_mean"] = input_mean
+        else:
+            # The weight will be fitted to other channels, which have no means of their own.
+            state["backbone.input_mean"] = torch.zeros_like(self.input_mean)
+            state[mean] = folded_mean(state[weight], input_mean, state[mean])
         return {key: tensor for key, tensor in state.items() if "side_classifiers" not in key}
 
 
@@ -159,7 +187,7 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         side = f"heads.classify.side_classifiers.{index}"
         layers |= {f"aux{index + 1}.conv.conv": f"{side}.1.0", f"aux{index + 1}.conv.bn": f"{side}.1.1"}
         layers |= {f"aux{index + 1}.fc1": f"{side}.2", f"aux{index + 1}.fc2": f"{side}.5"}
-    tensors = renamed(state, layers)
+    tensors = {**renamed(state, layers), "backbone.input_mean": torch.zeros(3)}
     for index in range(2):
         first, second = (f"heads.classify.side_classifiers.{index}.{layer}.weight" for layer in (2, 5))
         tensors[first] = tensors[first].unflatten(1, (-1, 4, 4))

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
-from segkit.models.backbones._inception import SIDE_MAPS, Branches, InceptionHead, convolution, folded_input, renamed
+from segkit.models.backbones._inception import (
+    SIDE_MAPS,
+    Branches,
+    InceptionHead,
+    convolution,
+    folded_mean,
+    for_usual_input,
+    renamed,
+)
 from segkit.models.backbones._torchvision import fetch_state
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead
@@ -71,10 +79,11 @@ class InceptionV3(Backbone):
         return InceptionHead(2048, num_classes, 0.5, smallest_image=299, side_classifiers=[side])
 
     def fetch_weights(self, name: str) -> dict[str, Tensor]:  # noqa: ARG002
-        """torchvision's weights, trained on ImageNet, for its usual normalization; see `folded_input`."""
+        """torchvision's weights, trained on ImageNet, for its usual normalization; see `for_usual_input`."""
         state = from_torchvision(fetch_state("Inception_V3_Weights.IMAGENET1K_V1"))
         weight, mean = "backbone.stages.0.0.0.weight", "backbone.stages.0.0.1.running_mean"
-        state[weight], state[mean] = folded_input(state[weight], state[mean])
+        state[weight], input_mean = for_usual_input(state[weight])
+        state[mean] = folded_mean(state[weight], input_mean, state[mean])
         return state
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from segkit.errors import UsageError
 from segkit.models.backbones import googlenet
 from segkit.models.backbones._base import BACKBONES
-from segkit.models.backbones._inception import SIDE_MAPS, Branches, InceptionHead, folded_input
+from segkit.models.backbones._inception import SIDE_MAPS, Branches, InceptionHead, folded_mean, for_usual_input
 from segkit.models.backbones.googlenet import GoogLeNet
 from segkit.models.factory import create_model
 from segkit.models.layers.lrn import LocalResponseNorm
@@ -240,11 +240,12 @@ def test_logits_are_torchvisions_in_evaluation_and_without_dropout_in_training(s
         torch.testing.assert_close(ours.train()(images), named, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 def test_imagenet_weights_take_the_usual_normalization_and_leave_untrained_side_classifiers_new(
-    monkeypatch: pytest.MonkeyPatch,
+    channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = random_images(224, 224)
-    published = torchvisions(images, transform_input=True).eval()
+    images = random_images(224, 224)[:, :channels]
+    published = torchvisions(images.expand(-1, 3, -1, -1), transform_input=True).eval()
     asked: list[str] = []
 
     def fetch(weights: str) -> dict[str, Tensor]:
@@ -252,19 +253,24 @@ def test_imagenet_weights_take_the_usual_normalization_and_leave_untrained_side_
         return dict(published.state_dict())
 
     monkeypatch.setattr(googlenet, "fetch_state", fetch)
-    model = classifier("googlenet_tv", num_classes=10).eval()
+    model = create_model("googlenet_tv", task="classify", num_classes=10, in_channels=channels).eval()
     report = load_weights(model, "imagenet")
     assert asked == ["GoogLeNet_Weights.IMAGENET1K_V1"]
     torchvision.models.get_weight(asked[0])  # raises for a name it does not have
     assert {name.rpartition(".side_classifiers.")[0] for name in report.new} == {"heads.classify"}
     assert report.unused == ()
     with torch.inference_mode():
-        inside = (..., slice(2, -2), slice(2, -2))  # filters of 7 x 7 at stride 2 reach beyond the image no further in
-        expected = published.conv1(published._transform_input(images))
+        if channels == 3:
+            expected = published(images)
+            assert depends_on_images(expected)
+            torch.testing.assert_close(model(images)["classify"], expected, rtol=0, atol=1e-4)
+        # Of grey images the border differs, as far as filters of 7 x 7 at stride 2 reach beyond the image.
+        inside = (..., slice(2, -2), slice(2, -2))
+        expected = published.conv1(published._transform_input(images.expand(-1, 3, -1, -1)))
         torch.testing.assert_close(model.backbone(images).maps[0][inside], expected[inside], rtol=0, atol=1e-4)
 
 
-def test_scale_and_shift_of_the_input_fold_into_the_first_block() -> None:
+def test_scale_and_shift_of_the_input_go_into_the_first_block() -> None:
     torch.manual_seed(0)
     weight, mean = torch.randn(4, 3, 3, 3), torch.randn(4)
     images = random_images(9, 11)
@@ -272,9 +278,11 @@ def test_scale_and_shift_of_the_input_fold_into_the_first_block() -> None:
     pixels = images * torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     pixels = pixels + torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     expected = functional.conv2d((pixels - 0.5) / 0.5, weight) - mean[:, None, None]
-    folded_weight, folded_mean = folded_input(weight, mean)
-    given = functional.conv2d(images, folded_weight) - folded_mean[:, None, None]
-    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-4)
+    scaled, input_mean = for_usual_input(weight)
+    subtracted = functional.conv2d(images - input_mean[:, None, None], scaled) - mean[:, None, None]
+    folded = functional.conv2d(images, scaled) - folded_mean(scaled, input_mean, mean)[:, None, None]
+    torch.testing.assert_close(subtracted, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(folded, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_imagenet_weights_for_the_papers_network_name_the_variant_that_has_them() -> None:
