@@ -125,7 +125,7 @@ def print_table(console: Console, rows: Iterator[Row], images: Sequence[str], na
     line("image", "class", "", "", "further classes", style="bold")
     for row in rows:
         if "error" in row:
-            line(_end_of(row["image"], image_width), "not classified", "", "", "", style="red")
+            line(_end_of(row["image"], image_width), "error", "", "", "", style="red")
             continue
         best, *others = row["classes"]
         share = best["probability"]
