@@ -35,8 +35,8 @@ def torchvision_network(name: str) -> Any:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 1.0)
             nn.init.uniform_(layer.bias, -0.2, 0.2)
-            nn.init.uniform_(layer.running_mean, -0.2, 0.2)
-            nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            nn.init.uniform_(layer.get_buffer("running_mean"), -0.2, 0.2)
+            nn.init.uniform_(layer.get_buffer("running_var"), 0.5, 1.5)
     return network
 
 

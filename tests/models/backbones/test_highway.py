@@ -32,8 +32,8 @@ def test_a_layer_computed_by_hand() -> None:
     """H = relu(2x - 1), T = sigmoid(x - 2) where only the middle taps are set."""
     layer = HighwayLayer(1, gate_bias=-2.0)
     for block, tap in ((layer.transform, 2.0), (layer.gate, 1.0)):
-        block[0].weight.data = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, tap, 0.0], [0.0, 0.0, 0.0]]]])
-    layer.transform[0].bias.data.fill_(-1.0)
+        block.get_parameter("0.weight").data = torch.tensor([[[[0.0, 0.0, 0.0], [0.0, tap, 0.0], [0.0, 0.0, 0.0]]]])
+    layer.transform.get_parameter("0.bias").data.fill_(-1.0)
     open_gate = 1 / (1 + exp(-1))  # x = 3
     expected = [
         5 * open_gate + 3 * (1 - open_gate),
@@ -49,9 +49,9 @@ def test_a_layer_is_the_papers_equation_3() -> None:
     torch.manual_seed(0)
     layer = HighwayLayer(4, gate_bias=-1.0)
     x = torch.randn(2, 4, 5, 6)
-    transform, gate = layer.transform[0], layer.gate[0]
-    h = functional.conv2d(x, transform.weight, transform.bias, padding=1).relu()
-    t = functional.conv2d(x, gate.weight, gate.bias, padding=1).sigmoid()
+    weights = dict(layer.named_parameters())
+    h = functional.conv2d(x, weights["transform.0.weight"], weights["transform.0.bias"], padding=1).relu()
+    t = functional.conv2d(x, weights["gate.0.weight"], weights["gate.0.bias"], padding=1).sigmoid()
     torch.testing.assert_close(layer(x), h * t + x * (1 - t))
 
 
@@ -80,8 +80,9 @@ def test_gates_start_with_the_bias_the_paper_suggests_for_the_depth(name: str, g
     layers = [layer for layer in backbone.modules() if isinstance(layer, HighwayLayer)]
     assert len(layers) == int(name[-2:]) - 5  # but for three plain layers and the head's two
     for layer in layers:
-        assert torch.equal(layer.gate[0].bias, torch.full_like(layer.gate[0].bias, gate_bias))
-        assert not layer.transform[0].bias.any()
+        bias = layer.gate.get_parameter("0.bias")
+        assert torch.equal(bias, torch.full_like(bias, gate_bias))
+        assert not layer.transform.get_parameter("0.bias").any()
 
 
 def test_layers_and_parameters_of_the_authors_release_counted_by_hand() -> None:
@@ -112,7 +113,8 @@ def test_parameters_of_32_layers_are_the_papers_1_25_million() -> None:
 def test_depth_counts_every_3_x_3_layer_and_the_two_of_the_head(depth: int, layers: list[int]) -> None:
     with torch.device("meta"):
         backbone = BACKBONES.get("highway19").build(3, depth=depth)
-    assert [len(stage) for stage in backbone.stages] == layers
+    stages = [backbone.get_submodule(f"stages.{stage}") for stage in range(3)]
+    assert [len(list(stage.children())) for stage in stages] == layers
     assert sum(layers) + 2 == depth
 
 

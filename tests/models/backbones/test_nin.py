@@ -45,7 +45,7 @@ def test_an_mlpconv_layer_is_one_perceptron_on_every_window() -> None:
     windows = functional.unfold(x, 3, padding=1).transpose(1, 2)
     values = windows
     for block in layer:
-        weight, bias = block[0].weight.flatten(1), block[0].bias
+        weight, bias = block.get_parameter("0.weight").flatten(1), block.get_parameter("0.bias")
         values = torch.relu(values @ weight.T + bias)
     torch.testing.assert_close(layer(x).flatten(2).transpose(1, 2), values)
 
@@ -58,7 +58,7 @@ def test_images_of_cifar_give_maps_of_32_16_and_8_pixels_through_overlapping_poo
         # Windows of 3 that begin at 0, 2, ... 30; the last holds two pixels only.
         padded = functional.pad(maps[0], (0, 1, 0, 1), value=float("-inf"))
         pooled = padded.unfold(2, 3, 2).unfold(3, 3, 2).amax(dim=(4, 5))
-        torch.testing.assert_close(maps[1], backbone.layers[1](pooled))
+        torch.testing.assert_close(maps[1], backbone.get_submodule("layers.1")(pooled))
     assert [tuple(map_.shape[1:]) for map_ in maps] == [(96, 32, 32), (192, 16, 16), (192, 8, 8)]
 
 
@@ -76,8 +76,8 @@ def test_logits_are_the_averages_of_one_map_per_class() -> None:
     model = create_model("nin", task="classify", num_classes=5).eval()
     images = random_images(2, (32, 40))
     with torch.no_grad():
-        block = model.heads["classify"].class_maps[0]  # type: ignore[union-attr, index]
-        class_maps = torch.relu(block(model.backbone(images).maps[-1]))
+        convolution = model.get_submodule("heads.classify.class_maps.0")
+        class_maps = torch.relu(convolution(model.backbone(images).maps[-1]))
         logits = model(images)["classify"]
     assert class_maps.shape == (2, 5, 8, 10)
     torch.testing.assert_close(logits, class_maps.sum(dim=(2, 3)) / 80)

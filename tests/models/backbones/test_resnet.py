@@ -45,8 +45,8 @@ def torchvision_network(name: str, **options: Any) -> Any:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.3, 0.6)
             nn.init.uniform_(layer.bias, -0.2, 0.2)
-            nn.init.uniform_(layer.running_mean, -0.2, 0.2)
-            nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            nn.init.uniform_(layer.get_buffer("running_mean"), -0.2, 0.2)
+            nn.init.uniform_(layer.get_buffer("running_var"), 0.5, 1.5)
     return network
 
 
@@ -208,16 +208,17 @@ def test_every_norm_and_activation_keeps_the_shapes_declared(norm: str, activati
 def test_the_pool_behind_the_stem_can_be_chosen(pool: str, function: Callable[[Tensor], Tensor]) -> None:
     torch.manual_seed(0)
     backbone = BACKBONES.get("resnet18").build(3, pool=pool).eval()
+    stage = backbone.get_submodule("stages.0")
     with torch.no_grad():
         maps = backbone(random_images(1)).maps
-        torch.testing.assert_close(maps[1], backbone.stages[0](function(maps[0])))
+        torch.testing.assert_close(maps[1], stage(function(maps[0])))
 
 
 def test_a_block_with_maxout_takes_the_larger_of_two_sums() -> None:
     torch.manual_seed(0)
     block = ResidualBlock(4, 4, ARCHITECTURES["resnet18"], 1, (1, 1), ConvStyle("none", "maxout"), 0.0)
     x = torch.randn(1, 4, 5, 6)
-    pieces = block.residual[1][0](block.residual[0](x))
+    pieces = block.residual.get_submodule("conv2.0")(block.residual[0](x))
     expected = torch.maximum(pieces[:, 0::2] + x, pieces[:, 1::2] + x)
     torch.testing.assert_close(block(x), expected)
 
@@ -225,8 +226,8 @@ def test_a_block_with_maxout_takes_the_larger_of_two_sums() -> None:
 def test_dropout_stands_in_front_of_the_last_convolution_of_a_block_and_renames_nothing() -> None:
     plain, dropping = (BACKBONES.get("resnet18").build(3, dropout=dropout) for dropout in (0.0, 0.5))
     assert list(plain.state_dict()) == list(dropping.state_dict())
-    block = dropping.stages[0][0]
-    assert [name for name, _ in block.residual.named_children()] == ["conv1", "dropout", "conv2"]
+    residual = dropping.get_submodule("stages.0.0.residual")
+    assert [name for name, _ in residual.named_children()] == ["conv1", "dropout", "conv2"]
     assert not any(isinstance(layer, nn.Dropout) for layer in plain.modules())
 
 
