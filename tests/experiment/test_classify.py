@@ -11,6 +11,7 @@ from PIL import Image
 
 import segkit
 from segkit.data.image_io import read_image
+from segkit.errors import DataError
 from segkit.pipeline import Pipeline
 
 SMALL = {"batch_size": 4, "device": "cpu", "workers": 0, "precision": "fp32", "quiet": True, "epochs": 2}
@@ -80,3 +81,18 @@ def test_a_backbone_goes_to_a_segmentation_and_back(
         assert "that of the initial weights" in log
         assert f"new: {new}" in line
         assert f"not used: {unused}" in line
+
+
+def test_of_a_table_with_masks_and_labels_only_the_labels_are_read(
+    run: segkit.Run, photos: Path, tmp_path: Path
+) -> None:
+    """The masks are no masks, so that whatever reads them fails."""
+    rows = [f"{path},{path},{path.parent.name}" for path in sorted(photos.glob("*/*.png"))]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["image,mask,label", *rows]) + "\n")
+    trained = segkit.train(table, task="classify", output=tmp_path / "run", **PLAIN, **{**SMALL, "epochs": 1})  # type: ignore[arg-type]
+    assert trained.config.task == "classify"
+    evaluated = segkit.evaluate(run.folder, table, split="all", device="cpu", quiet=True)
+    assert len(evaluated.per_image) == 28
+    with pytest.raises(DataError):
+        segkit.train(table, output=tmp_path / "masks", **PLAIN, **SMALL)  # type: ignore[arg-type]
