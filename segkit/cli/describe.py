@@ -27,7 +27,10 @@ def describe(
     classes: Annotated[int | None, typer.Option(min=1, help="By default 1000 to classify, else 2.")] = None,
     channels: Annotated[int | None, typer.Option(min=1, max=16, help="Of the image; by default 3.")] = None,
     image: Annotated[
-        Path | None, typer.Option(help="Measure the effective receptive fields of a trained model on this image.")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Measure the effective receptive fields of a trained model on this image."
+        ),
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw the architecture: FILE.svg or FILE.png.")] = None,
     backbone_option: Annotated[list[str] | None, typer.Option(help="name=value, as width=24.")] = None,

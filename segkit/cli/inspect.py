@@ -12,7 +12,7 @@ from segkit.cli import options
 
 def inspect(
     model: options.Model,
-    image: Annotated[Path, typer.Argument(help="Image file.")],
+    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Image file.")],
     output: options.Output,
     device: options.Device = "auto",
     quiet: options.Quiet = False,

@@ -14,7 +14,7 @@ from segkit.errors import NOT_COMPLETED
 
 def similar(
     model: options.Model,
-    image: Annotated[Path, typer.Argument(help="Image file.")],
+    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Image file.")],
     inputs: Annotated[list[str], typer.Argument(help="Images, folders, globs, or a .txt file with one path per line.")],
     top: Annotated[int, typer.Option(min=1, help="Images listed.")] = 6,
     as_json: options.Json = False,

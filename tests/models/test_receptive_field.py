@@ -38,6 +38,9 @@ class Logits(nn.Module):
         return self.model(images)["segment"]
 
 
+UPSAMPLINGS = ("transposed", "bilinear", "max_unpool", "bed_of_nails")
+
+
 def convolution(
     kernel: int | tuple[int, int], stride: int = 1, padding: int | tuple[int, int] = 0, dilation: int = 1
 ) -> nn.Module:
@@ -45,19 +48,19 @@ def convolution(
 
 
 NETWORKS = {
-    "VGG": [nn.Conv2d(3, 2, 3, padding=1), convolution(3, 1, 1), nn.MaxPool2d(2), convolution(3, 1, 1), nn.MaxPool2d(2)],
+    "VGG": [nn.Conv2d(3, 2, 3), convolution(3, 1, 1), nn.MaxPool2d(2), convolution(3, 1, 1), nn.MaxPool2d(2)],
     "AlexNet": [nn.Conv2d(3, 2, 7, 2, 2), nn.MaxPool2d(3, 2), convolution(5, 1, 2), nn.MaxPool2d(3, 2)],
     "dilated": [nn.Conv2d(3, 2, 3, 2, 1), convolution(3, 1, 2, 2), convolution(3, 1, 4, 4), nn.AvgPool2d(2)],
     "asymmetric": [nn.Conv2d(3, 2, (1, 5), padding=(0, 2)), convolution((5, 1), 1, (2, 0)), convolution((1, 3), 2)],
     "residual": [nn.Conv2d(3, 2, 3, padding=1), Residual(), Residual(), nn.LocalResponseNorm(3)],
     "transposed 2": [nn.Conv2d(3, 2, 3, 2, 1), nn.MaxPool2d(2), nn.ConvTranspose2d(2, 2, 2, 2), convolution(3, 1, 1)],
     "transposed 4": [nn.Conv2d(3, 2, 3, 2, 1), nn.ConvTranspose2d(2, 2, 4, 2, 1), convolution(3, 1, 1)],
-    "transposed 3": [nn.Conv2d(3, 2, 5, 4, 2), nn.ConvTranspose2d(2, 2, 3, 2, 1, 1), nn.ConvTranspose2d(2, 2, 3, 2, 1, 1)],
+    "transposed 3": [nn.Conv2d(3, 2, 5, 4, 2), *(nn.ConvTranspose2d(2, 2, 3, 2, 1, 1) for _ in range(2))],
     "nearest": [nn.Conv2d(3, 2, 5, 4, 2), nn.Upsample(scale_factor=2, mode="nearest"), convolution(3, 1, 1)],
     "bilinear": [nn.Conv2d(3, 2, 5, 4, 2), nn.Upsample(scale_factor=4, mode="bilinear"), convolution(3, 1, 1)],
     "shuffled": [nn.PixelUnshuffle(2), nn.Conv2d(12, 8, 3, padding=1), nn.PixelShuffle(2), convolution(3, 1, 1)],
     "padded": [nn.ZeroPad2d((2, 1, 3, 0)), nn.Conv2d(3, 2, 4, 2), nn.MaxPool2d(2)],
-    **{f"unet, {upsample}": [Logits(upsample)] for upsample in ("transposed", "bilinear", "max_unpool", "bed_of_nails")},
+    **{f"unet, {upsample}": [Logits(upsample)] for upsample in UPSAMPLINGS},
 }  # fmt: skip
 
 

@@ -1,0 +1,95 @@
+"""`describe`, `inspect`, `similar` and the chart, as typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from segkit.cli import main
+from tests.explanation.networks import write_image
+from tests.inference.test_loading import save
+
+Ends = Callable[..., int]
+
+
+@pytest.fixture
+def segkit() -> Ends:
+    """`segkit("describe", "vgg16")` runs the command and gives its exit code."""
+
+    def run(*words: str | Path) -> int:
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        assert isinstance(left.value.code, int)
+        return left.value.code
+
+    return run
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    save(path)
+    return path
+
+
+def test_describe_prints_whole_lines(segkit: Ends, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segkit("describe", "lenet5", "--channels", "1", "--classes", "10") == 0
+    said = capsys.readouterr().out.splitlines()
+    cells = " ".join(next(line for line in said if line.startswith("backbone.c3")).split())
+    assert cells == "backbone.c3 TableConvolution 16 x 10 x 10 5 1 0 1,516 151,600 150 K 14 2 6.5 6.2 KiB"
+    assert said[-1].startswith("lenet5, 1 x 32 x 32: 60,850 parameters, 326.5 K multiply-adds, 340,918 connections")
+
+
+def test_describe_as_json_says_nothing_else(segkit: Ends, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    figure = tmp_path / "unet.svg"
+    words = ("describe", "plain+unet", "--size", "64", "--backbone-option", "width=4", "--json", "--figure", figure)
+    assert segkit(*words) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["size"] == [64, 64]
+    assert plain["model"]["backbone_options"]["width"] == 4
+    assert plain["totals"]["multiply_adds"] == sum(layer["multiply_adds"] for layer in plain["layers"])
+    assert figure.read_text().startswith("<?xml")
+
+
+def test_describe_with_an_image(segkit: Ends, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segkit("describe", model, "--image", write_image(tmp_path / "image.png")) == 0
+    said = capsys.readouterr().out
+    assert said.count("effective receptive field of") == 6
+    assert segkit("describe", "resnet18", "--image", tmp_path / "image.png") == 2
+    assert "--image needs trained weights" in capsys.readouterr().err
+
+
+def test_inspect_writes_a_page_and_refuses_a_missing_image(
+    segkit: Ends, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, out = write_image(tmp_path / "image.png"), tmp_path / "out"
+    assert segkit("inspect", model, image, "-o", out, "--device", "cpu") == 0
+    assert f"written: {out / 'index.html'}" in capsys.readouterr().out
+    assert (out / "filters.png").is_file()
+    assert segkit("inspect", model, tmp_path / "none.png", "-o", tmp_path / "other") == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_similar_lists_nearest_and_ends_with_1_for_bad_files(
+    segkit: Ends, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image = write_image(folder / "a.png")
+    write_image(folder / "b.png")
+    assert segkit("similar", model, image, folder) == 0
+    assert capsys.readouterr().out == f"    0.0000  {folder / 'b.png'}\n"
+    (folder / "c.png").write_bytes(b"no image")
+    assert segkit("similar", model, image, folder, "--json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["nearest"] == [{"image": str(folder / "b.png"), "distance": 0.0}]
+    assert [error["image"] for error in found["errors"]] == [str(folder / "c.png")]
+
+
+def test_chart_of_an_unknown_kind_is_refused_at_once(segkit: Ends, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segkit("models", "--chart", "chart.doc") == 2
+    assert "--chart chart.doc: the name ends in none of .png, .svg, .html" in capsys.readouterr().err

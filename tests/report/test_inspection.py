@@ -1,0 +1,107 @@
+"""The pages and pictures that show networks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision
+from PIL import Image
+
+from benchmarks import model_pages
+from segkit.errors import UsageError
+from segkit.explanation.describe import describe
+from segkit.explanation.inspection import inspect
+from segkit.models.published import published_scores
+from segkit.report.architecture import write_architecture
+from segkit.report.chart import write_chart
+from segkit.report.inspection import write_inspection
+from segkit.visualization.mosaic import filter_tiles, heat_over, mosaic
+from tests.explanation.networks import SIDE, bright_classifier, bright_segmenter, write_image
+
+
+@pytest.mark.parametrize("task", ["classify", "segment"])
+def test_inspection_holds_every_picture_twice(tmp_path: Path, task: str) -> None:
+    image = write_image(tmp_path / "image.png")
+    inspection = inspect(bright_classifier() if task == "classify" else bright_segmenter(), image)
+    page = write_inspection(inspection, "<model>", image.name, tmp_path / "out")
+    text = page.read_text()
+    files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")}
+    assert set(re.findall(r"<span>([^<]*\.png)</span>", text)) == files
+    assert {"image.png", "filters.png", "activations/01_backbone.levels.0.0.0.png"} <= files
+    assert sum(file.startswith("grad_cam_") for file in files) == sum(file.startswith("occlusion_") for file in files)
+    assert len(re.findall(r'src="data:image/webp', text)) == len(files)
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert "&lt;model&gt;" in text
+    with Image.open(tmp_path / "out" / "image.png") as picture:
+        assert picture.size == (SIDE, SIDE)
+    write_inspection(inspection, "again", image.name, tmp_path / "out")
+
+
+def test_a_folder_of_other_things_is_not_written_into(tmp_path: Path) -> None:
+    image = write_image(tmp_path / "image.png")
+    inspection = inspect(bright_classifier(), image)
+    with pytest.raises(UsageError, match="exists and is no result of segkit inspect; name another folder with -o"):
+        write_inspection(inspection, "model", image.name, tmp_path)
+
+
+def test_mosaic_and_tiles() -> None:
+    tiles = [np.full((2, 2, 3), value, np.uint8) for value in (0, 100, 255)]
+    sheet = mosaic(tiles, tile_side=6, columns=2)
+    assert sheet.shape == (2 * 6 + 4, 2 * 6 + 4, 3)
+    assert [int(sheet[row, column, 0]) for row, column in ((0, 0), (0, 12), (12, 0))] == [0, 100, 255]
+    filters = np.arange(2 * 3 * 9, dtype=np.float32).reshape(2, 3, 3, 3)
+    assert [tile.shape for tile in filter_tiles(filters)] == [(3, 3, 3)] * 2
+    assert filter_tiles(filters)[0].max() == 255
+    assert len(filter_tiles(filters[:, :2])) == 4
+    gray = np.full((4, 4), 90, np.uint8)
+    assert heat_over(gray, np.ones((4, 4), np.float32)).mean() > heat_over(gray, np.zeros((4, 4), np.float32)).mean()
+
+
+def test_architecture_has_a_bar_of_the_maps_side_and_channels(tmp_path: Path) -> None:
+    complexity = describe("vgg11", classes=10).complexity
+    write_architecture(complexity, "vgg11", tmp_path / "vgg.svg")
+    text = (tmp_path / "vgg.svg").read_text()
+    assert "vgg11   224 x 224" in text
+    assert text.count("#0b7285") == 2 * (8 + 3) + 2  # above, below, and face and edge in the legend
+    assert text.count("#e8590c") == 2 * 5 + 2
+    with pytest.raises(UsageError, match=r"is no name of a picture; use .svg or .png"):
+        write_architecture(complexity, "vgg11", tmp_path / "vgg.pdf")
+
+
+def test_published_scores_are_torchvisions() -> None:
+    scores = published_scores()
+    assert len({score.backbone for score in scores}) == len(scores)
+    theirs = [score for score in scores if score.source.startswith("torchvision")]
+    for score in theirs:
+        name, version = re.findall(r"(\w+_Weights)\.(\w+)", score.source)[0]
+        meta = getattr(torchvision.models, name)[version].meta
+        assert score.top1 == meta["_metrics"]["ImageNet-1K"]["acc@1"]
+    # Krizhevsky et al. 2012, table 2, and He et al. 2015, table 3, print errors.
+    printed = {score.backbone: round(100 - score.top1, 2) for score in scores if score not in theirs}
+    assert printed == {"alexnet_two_tower": 40.7, "resnet50": 22.85, "resnet101": 21.75, "resnet152": 21.43}
+
+
+def test_chart_shows_every_score_with_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [score for score in published_scores() if score.backbone in {"vgg11", "resnet18", "alexnet_tv"}]
+    monkeypatch.setattr("segkit.report.chart.published_scores", lambda: few)
+    write_chart(tmp_path / "chart.html")
+    text = (tmp_path / "chart.html").read_text()
+    assert text.count("<svg") == 1
+    for score, giga, million in zip(few, ("0.71", "7.61", "1.81"), ("61.1", "132.9", "11.7"), strict=True):
+        row = next(line for line in text.splitlines() if f'"classname">{score.backbone}<' in line)
+        assert all(value in row for value in (f"{score.top1:.1f}", f"{giga}&nbsp;G", f"{million}&nbsp;M", score.source))
+    write_chart(tmp_path / "chart.png")
+    with Image.open(tmp_path / "chart.png") as picture:
+        assert picture.size == (1440, 896)
+    with pytest.raises(UsageError, match=r"--chart chart.gif: the name ends in none of .png, .svg, .html"):
+        write_chart("chart.gif")
+
+
+def test_pages_of_the_families_are_up_to_date() -> None:
+    pages = sorted(model_pages.FOLDER.glob("*.md"))
+    old = [page.name for page in pages if not model_pages.regenerate(page, write=False)]
+    assert len(pages) > 10
+    assert not old, "run: python -m benchmarks.model_pages"
