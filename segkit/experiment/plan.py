@@ -190,7 +190,7 @@ def _plan_model(
         backbone_options = {**_without_padding(origin.backbone_options), **backbone_options}
         if origin.decoder == decoder:
             decoder_options = {**origin.decoder_options, **decoder_options}
-    if coarse and (backbone, decoder) == ("plain", "unet"):
+    if coarse and (backbone, decoder) == ("plain", "unet") and "pattern" not in backbone_options:
         backbone_options = {"width": 32, "stem_stride": 2, **backbone_options}
         decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
         if backbone_options["stem_stride"] == 2:

@@ -84,7 +84,8 @@ def train(
         quiet: print nothing; `log.txt` is written all the same.
         backbone: a name that `segkit models` lists.
         decoder: a name that `segkit models` lists.
-        upsample: the decoder's way to grow: `nearest`, `bilinear` or `transposed`.
+        upsample: the decoder's way to grow: `nearest`, `bilinear`, `bed_of_nails`, `max_unpool`, `transposed` or
+            `pixel_shuffle`.
         weights: `none`, `imagenet`, or a segkit model file whose weights fit in part.
         backbone_options: options of the backbone, for example `{"width": 24}`.
         decoder_options: options of the decoder.

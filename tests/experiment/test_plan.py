@@ -79,6 +79,8 @@ def test_large_crops_are_computed_at_half_resolution_on_a_cpu(discs: Path) -> No
     assert (made.backbone_options, made.decoder_options) == ({"width": 32, "stem_stride": 2}, {"out_stride": 2})
     full = plan(discs, sampling={"crop": 128}, model={"backbone_options": {"stem_stride": 1, "width": 8}}).model
     assert (full.backbone_options, full.decoder_options) == ({"width": 8, "stem_stride": 1}, {"out_stride": 1})
+    pattern = {"pattern": "[8] P [16]"}
+    assert plan(discs, sampling={"crop": 128}, model={"backbone_options": pattern}).model.backbone_options == pattern
     assert plan(discs).model.backbone_options == {}
     assert plan(discs, sampling={"crop": 128}, model={"backbone": "smp/resnet18"}).model.decoder_options == {}
 

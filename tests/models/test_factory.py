@@ -20,7 +20,7 @@ from segkit.models.factory import build_model, create_model
     [
         ({"backbone": "plian"}, r"unknown backbone 'plian'\. Did you mean 'plain'\?"),
         ({"backbone": "smp/resnet43"}, r"unknown backbone 'smp/resnet43'\. Did you mean 'smp/resnet34'\?"),
-        ({"backbone": "resnet34"}, r"unknown backbone 'resnet34'\. Did you mean 'smp/resnet34'\?"),
+        ({"backbone": "resnest50d"}, r"unknown backbone 'resnest50d'\. Did you mean 'resnet50'\?"),
         ({"backbone": "smp/tu-convnext_tinny"}, r"timm has no such model\. Did you mean 'smp/tu-convnext_tiny'\?"),
         ({"decoder": "smp/unnet"}, r"unknown decoder 'smp/unnet'\. Did you mean 'smp/unet'\?"),
         ({"backbone_options": {"widht": 8}}, r"backbone plain has no option 'widht'\. Did you mean 'width'\?"),
@@ -153,7 +153,23 @@ def test_names_are_listed_with_what_can_be_set() -> None:
     assert "imagenet" in rows["backbone", "smp/resnet34"]["weights"]
     assert rows["decoder", "unet"]["options"] == ["upsample=transposed", "channels=auto", "out_stride=1"]
     assert rows["decoder", "smp/dpt"]["requires"] == ["prefix_tokens"]
-    assert sum(kind == "decoder" for kind, _ in rows) == 13
+
+
+def test_the_whole_classic_family_is_offered() -> None:
+    own = {kind: {row["name"] for row in list_models() if (row["family"], row["kind"]) == ("segkit", kind)}
+           for kind in ("backbone", "decoder")}  # fmt: skip
+    assert own["backbone"] == {
+        *("lenet5", "lenet", "alexnet", "alexnet_two_tower", "alexnet_tv"),
+        *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
+        *("googlenet", "googlenet_tv", "inception_v3"),
+        *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+        *(f"resnet{depth}_tv" for depth in (50, 101, 152)),
+        *("highway19", "highway32", "densenet121", "densenet161", "densenet169", "densenet201"),
+        *("plain", "nin", "enet", "unet2015"),
+    }
+    assert own["decoder"] == {
+        *("fcn32s", "fcn16s", "fcn8s", "unet", "unet2015", "segnet", "deconvnet", "enet"),
+    }
 
 
 def test_every_encoder_and_architecture_of_smp_is_offered() -> None:
