@@ -114,7 +114,7 @@ def _load(model: Model, tensors: Mapping[str, Tensor], source: str) -> WeightsRe
     first = _first_convolution(model)
     fitting = {name: tensor for name, tensor in tensors.items() if name in state and tensor.shape == state[name].shape}
     adapted = None
-    if first in tensors and first not in fitting:
+    if first is not None and first in tensors and first not in fitting:
         fitted = fit_channels(tensors[first], model.config.in_channels)
         if fitted.shape == state[first].shape:
             fitting[first], adapted = fitted, first
@@ -157,12 +157,12 @@ def _renamed(name: str, renaming: Mapping[str, str]) -> str:
     return name
 
 
-def _first_convolution(model: Model) -> str:
-    """Name of the weight of the first convolution that takes the image."""
+def _first_convolution(model: Model) -> str | None:
+    """Name of the weight of the first convolution that takes the image; None where its pixels are rearranged before."""
     for name, module in model.backbone.named_modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == model.config.in_channels:
             return f"backbone.{name}.weight"
-    raise LookupError(f"backbone {model.config.backbone} has no convolution that takes the image")
+    return None
 
 
 def _by_part(names: Iterable[str]) -> str:

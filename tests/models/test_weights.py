@@ -231,3 +231,17 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(SimpleNamespace(a=1)))
     with pytest.raises(ModelFileError, match=r"is a pickle file"):
         load_weights(small_model(), path)
+
+
+def test_a_stem_that_moves_pixels_into_channels_takes_weights_too(tmp_path: Path) -> None:
+    """No convolution takes the image itself there, so none can be fitted to another number of channels."""
+    coarse = {"width": 4, "depth": 3, "stem_stride": 2}
+    classifier = small_model(task="classify", num_classes=5, backbone_options=coarse)
+    path = save_as_segkit(classifier, tmp_path / "classifier.safetensors")
+    model = small_model(backbone_options=coarse, decoder_options={"out_stride": 2})
+    report = load_weights(model, path)
+    assert_loaded(model, classifier.backbone.state_dict(), "backbone.")
+    assert report.adapted is None
+    gray = load_weights(small_model(in_channels=1, backbone_options=coarse), path)
+    assert gray.adapted is None
+    assert any(name.startswith("backbone.levels.0") for name in gray.new)
