@@ -52,7 +52,7 @@ class GoogLeNet(Backbone):
 
     Source: Szegedy et al. 2015, "Going deeper with convolutions", table 1 and figure 3. The paper gives no constants
     for its local response normalization, AlexNet's are used, and no initial weights, He's are used. Its table does not
-    fit itself everywhere: the parameters of the rows 4c, 4d and 5b differ from their widths by 2 to 7 %, the operations
+    fit itself everywhere: the parameters of the rows 4c, 4d and 5b differ from their widths by 1 to 8 %, the operations
     agree; in the rows of the first convolution and of 5a neither agrees.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def torchvisions(images: Tensor, transform_input: bool = False) -> nn.Module:
+def torchvisions(images: Tensor, transform_input: bool = False) -> Any:
     """torchvision's network with random weights and statistics of the images, without dropout."""
     network = torchvision.models.GoogLeNet(
         num_classes=10, transform_input=transform_input, init_weights=False, dropout=0, dropout_aux=0

@@ -74,7 +74,8 @@ def test_the_task_decides_whether_it_is_padded_and_the_weights_fit_both() -> Non
 
 def test_padding_leaves_the_middle_of_the_finest_map_as_it_is() -> None:
     torch.manual_seed(0)
-    padded, valid = (BACKBONES.get("inception_v3").build(3, padded=padded).stages[0].eval() for padded in (True, False))
+    build = BACKBONES.get("inception_v3").build
+    padded, valid = (build(3, padded=padded).get_submodule("stages.0").eval() for padded in (True, False))
     valid.load_state_dict(padded.state_dict())
     images = random_images(1)[..., :65, :81]
     with torch.inference_mode():
