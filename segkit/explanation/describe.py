@@ -77,7 +77,7 @@ def describe(
         UsageError: nothing is called so, or an argument makes no sense for it.
     """
     if _is_model(name):
-        given = {"--task": task, "--classes": classes, "--channels": channels}
+        given: dict[str, object] = {"--task": task, "--classes": classes, "--channels": channels}
         given |= {"--backbone-option": backbone_options or None, "--decoder-option": decoder_options or None}
         fixed = [flag for flag, value in given.items() if value is not None]
         if fixed:

@@ -117,4 +117,4 @@ def _probabilities(logits: Tensor, decided: Tensor, class_indices: Sequence[int]
 
 def _scaled(values: NDArray[np.float32]) -> Heat:
     peak = max(float(values.max()), 0.0)
-    return Heat(values.clip(min=0) / peak if peak > 0 else np.zeros_like(values), peak)
+    return Heat((values.clip(min=0) / (peak or 1)).astype(np.float32), peak)

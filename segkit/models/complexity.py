@@ -72,7 +72,7 @@ class Complexity:
         size: height and width of the image.
         layers: in the order of computation.
         parameters: numbers learned, those of layers that did not run included.
-        not_run: parameters no layer in the list has, such as those of side classifiers, which only training runs.
+        not_run: parameters that no operation took, such as those of side classifiers, which only training runs.
     """
 
     size: tuple[int, int]
@@ -125,10 +125,9 @@ def measure_complexity(network: nn.Module, in_channels: int, size: tuple[int, in
             traced(image)
     finally:
         traced.train(was_training)
-    parameters = sum(parameter.numel() for parameter in traced.parameters())
-    return Complexity(
-        size, tuple(trace.layers), parameters, parameters - sum(layer.parameters for layer in trace.layers)
-    )
+    parameters = list(traced.parameters())
+    idle = sum(parameter.numel() for parameter in parameters if parameter not in trace.used)
+    return Complexity(size, tuple(trace.layers), sum(parameter.numel() for parameter in parameters), idle)
 
 
 @dataclass
@@ -157,6 +156,7 @@ class _Trace(TorchDispatchMode):
     def __init__(self, network: nn.Module, image: Tensor) -> None:
         super().__init__()
         self.layers: list[Layer] = []
+        self.used: set[Tensor] = set()
         self._names = {module: name for name, module in network.named_modules()}
         self._running: list[_Open] = []
         self._counted: set[Tensor] = set()
@@ -180,6 +180,8 @@ class _Trace(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         result = function(*args, **(kwargs or {}))
+        # Those of no layer among them, which stand in no line: the position embedding of a transformer.
+        self.used.update(leaf for leaf in tree_leaves(args) if isinstance(leaf, nn.Parameter))
         known = [self._seen[id(leaf)][1] for leaf in tree_leaves(args) if id(leaf) in self._seen]
         output = next((leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)), None)
         if not known or output is None:
@@ -260,9 +262,9 @@ class _Trace(TorchDispatchMode):
                 name=name,
                 kind=kind,
                 output=tuple(output.shape[1:]),
-                kernel=window and window.kernel,
-                stride=window and window.stride,
-                padding=window and window.padding,
+                kernel=window.kernel if window else None,
+                stride=window.stride if window else None,
+                padding=window.padding if window else None,
                 parameters=parameters,
                 connections=taps,
                 multiply_adds=products,

@@ -38,7 +38,8 @@ def bright_classifier() -> Predictor:
     model = create_model("plain", num_classes=3, task="classify", backbone_options={"width": 2, "depth": 3})
     _pass_brightness_on(model)
     with torch.no_grad():
-        head = model.heads["classify"].linear
+        head = model.get_submodule("heads.classify.linear")
+        assert isinstance(head, torch.nn.Linear)
         head.weight.zero_()
         head.bias.zero_()
         head.weight[1, 0] = 20

@@ -52,7 +52,9 @@ def test_the_vector_is_what_the_last_layer_is_given(files: list[Path]) -> None:
     predictor = Predictor(TorchEngine(network), plain_pipeline(size=(224, 224)), class_map(3), "classify")
     vector = torch.from_numpy(hidden_vector(predictor, files[0]))
     assert vector.shape == (4096,)
-    last = network.heads["classify"].layers[-1]
+    last = list(network.heads.modules())[-1]
+    assert isinstance(last, torch.nn.Conv2d)
+    assert last.bias is not None
     with torch.no_grad():
         logits = last.weight[:, :, 0, 0] @ vector + last.bias
         expected = network(prepare(predictor, read_image(files[0])))["classify"][0]

@@ -142,13 +142,29 @@ def test_attention_counts_products_and_sees_everything() -> None:
     assert found.layers[-1].sees_whole_image
 
 
+def test_parameters_beside_the_layers_are_not_idle() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+            self.linear = nn.Linear(3, 3)
+            self.idle = nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.scale * self.linear(x.mean(dim=(2, 3)))
+
+    found = measure_complexity(Scaled(), 3, (4, 4))
+    assert (found.parameters, found.not_run) == (3 + 12 + 4, 4)
+
+
 def test_the_network_is_left_as_it_was() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Dropout()).train()
-    before = network[0].weight.clone()
+    convolution = nn.Conv2d(1, 1, 3)
+    network = nn.Sequential(convolution, nn.Dropout()).train()
+    before = convolution.weight.clone()
     measure_complexity(network, 1, (9, 9))
     assert network.training
-    assert torch.equal(network[0].weight, before)
-    assert not network[0]._forward_hooks
+    assert torch.equal(convolution.weight, before)
+    assert not convolution._forward_hooks
 
 
 def test_functional_operations_have_lines_of_their_own() -> None:
