@@ -81,7 +81,7 @@ def inspect(predictor: Predictor, image: str | Path, progress: Progress | None =
     groups = {
         "image": (Picture("image.png", "Image", to_display(subject.image)), *shown),
         "grad_cam": _heat_pictures("grad_cam", subject, names, cams),
-        "occlusion": _heat_pictures("occlusion", subject, names, falls, " (largest fall of the probability {:.2f})"),
+        "occlusion": _heat_pictures("occlusion", subject, names, falls, " (largest fall of the probability {:.2g})"),
         "filters": _filter_pictures(first_filters(subject.network)),
         "activations": _activation_pictures(_evenly(found, SHOWN_LAYERS)),
     }
