@@ -12,9 +12,15 @@ Names are imported on first use (PEP 562), so `import segkit` costs nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from segkit._version import __version__
+
+# torch's threads wait for each other after every operation. By default they do so at full speed, which keeps the slowest
+# of them from running where another program is busy too: training was several times slower beside one. Read when torch
+# is first imported, so it stands here.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from segkit.data.opening import OpenDataset, open_dataset
