@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MODEL ?= $(lastword $(sort $(wildcard runs/demo-*)))
+# One process per processor, each with one thread.
+PYTEST_FLAGS ?= -n auto
 
 .PHONY: help demo test app lint clean
 help:
@@ -33,7 +35,7 @@ app: $(VENV)/installed
 	$(BIN)/segkit app $(MODEL)
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from segkit._version import __version__
 
-# torch's threads wait for each other after every operation. By default they do so at full speed, which keeps the slowest
-# of them from running where another program is busy too: training was several times slower beside one. Read when torch
+# torch's threads wait for each other after every operation, by default at full speed, which keeps the slowest of them
+# from running where another program is busy too: training was several times slower beside one. torch reads this when it
 # is first imported, so it stands here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
