@@ -11,6 +11,9 @@ import typer
 from segkit.cli import options
 from segkit.errors import UsageError
 
+DETAILED = 12
+"""Up to so many rows are shown with their options."""
+
 
 def models(
     search: Annotated[str, typer.Argument(help="Show only names that contain this.", show_default=False)] = "",
@@ -45,22 +48,26 @@ def _write_chart(path: Path) -> None:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
+    """One table per kind; the options, which take much room, where few rows are shown."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
+    hidden = {"kind"} if len(rows) <= DETAILED else {"kind", "options"}
     for kind in dict.fromkeys(row["kind"] for row in rows):
         of_kind = [row for row in rows if row["kind"] == kind]
         table = Table(
             title=f"{len(of_kind)} {kind}s", title_justify="left", box=None, pad_edge=False, header_style="bold"
         )
-        columns = [column for column in of_kind[0] if column != "kind"]
+        columns = [column for column in of_kind[0] if column not in hidden]
         for column in columns:
             table.add_column(column)
         for row in of_kind:
             table.add_row(*(_cell(row[column]) for column in columns))
         console.print(table)
         console.print()
+    if "options" in hidden:
+        console.print("'segkit models NAME' shows the options, 'segkit describe NAME' the layers")
 
 
 def _cell(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +12,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from segkit.cli import main
 from segkit.cli.classify import print_table
 from segkit.inference.loading import load
 from segkit.modelfile import ModelCard, save_model_file
 from segkit.models.factory import create_model
+from tests.cli.conftest import Ends
 from tests.inference.networks import class_map, plain_pipeline
 from tests.inference.test_loading import save
-
-Ends = Callable[..., int]
-
-
-@pytest.fixture
-def segkit() -> Ends:
-    """`segkit("classify", model, image)` runs the command and gives its exit code."""
-
-    def run(*words: str | Path) -> int:
-        with pytest.raises(SystemExit) as left:
-            main([str(word) for word in words])
-        assert isinstance(left.value.code, int)
-        return left.value.code
-
-    return run
 
 
 @pytest.fixture

@@ -5,32 +5,16 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from segkit.cli import main
 from segkit.data import image_io
 from segkit.inference import writer
+from tests.cli.conftest import Ends
 from tests.inference.test_loading import save
-
-Ends = Callable[..., int]
-
-
-@pytest.fixture
-def segkit() -> Ends:
-    """`segkit("check", data)` runs the command and gives its exit code."""
-
-    def run(*words: str | Path) -> int:
-        with pytest.raises(SystemExit) as left:
-            main([str(word) for word in words])
-        assert isinstance(left.value.code, int)
-        return left.value.code
-
-    return run
 
 
 @pytest.fixture

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from segkit.cli import main
+from tests.cli.conftest import Ends
 from tests.explanation.networks import write_image
 from tests.inference.test_loading import save
-
-Ends = Callable[..., int]
-
-
-@pytest.fixture
-def segkit() -> Ends:
-    """`segkit("describe", "vgg16")` runs the command and gives its exit code."""
-
-    def run(*words: str | Path) -> int:
-        with pytest.raises(SystemExit) as left:
-            main([str(word) for word in words])
-        assert isinstance(left.value.code, int)
-        return left.value.code
-
-    return run
 
 
 @pytest.fixture

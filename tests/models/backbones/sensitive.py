@@ -1,9 +1,14 @@
-"""Random weights under which a network's logits depend on its images, as after training."""
+"""Comparison with torchvision's networks under weights that let the logits depend on the images, as after training."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from segkit.models.model import Model
 
 
 def randomize(network: nn.Module, images: Tensor) -> None:
@@ -21,14 +26,36 @@ def randomize(network: nn.Module, images: Tensor) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.weight, 0.5, 1.5, generator=generator)
             nn.init.normal_(layer.bias, std=0.1, generator=generator)
-            layer.momentum = 1.0
+    calibrate(network, images)
+
+
+def calibrate(network: nn.Module, images: Tensor) -> None:
+    """Make the running statistics of `network` those of `images`, in place, and leave it in evaluation mode."""
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in norms:
+        layer.momentum = 1.0
     with torch.inference_mode():
         network.train()(images)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = 0.1
+    for layer in norms:
+        layer.momentum = 0.1
+    network.eval()
 
 
 def depends_on_images(logits: Tensor) -> bool:
     """Whether the logits of two images differ by far more than the tolerance of comparisons, 1e-4."""
     return float((logits[0] - logits[1]).abs().max()) > 0.02
+
+
+def assert_equal_to_torchvision(
+    ours: Model, theirs: Any, rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]], images: Tensor
+) -> None:
+    """Load the calibrated network `theirs` into `ours`; compare logits and what a pass in training leaves behind."""
+    ours.load_state_dict(rename(theirs.state_dict()), strict=True)
+    with torch.no_grad():
+        logits = theirs(images)
+        assert logits.std(dim=0).mean() > 0.01
+        torch.testing.assert_close(ours.eval()(images)["classify"], logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours.train()(images)["classify"], theirs.train()(images), rtol=1e-4, atol=1e-4)
+    # A pass in training moved the running estimates, of both alike.
+    for key, tensor in rename(theirs.state_dict()).items():
+        torch.testing.assert_close(ours.state_dict()[key], tensor, rtol=1e-4, atol=1e-4)

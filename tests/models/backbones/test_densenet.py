@@ -13,6 +13,7 @@ from segkit.models.backbones._base import BACKBONES
 from segkit.models.backbones.densenet import DenseBlock, rename_torchvision
 from segkit.models.factory import create_model
 from segkit.models.model import Model
+from tests.models.backbones.sensitive import assert_equal_to_torchvision, calibrate
 
 # Parameters with 1000 classes: torchvision's documentation.
 PARAMETERS = {
@@ -45,34 +46,13 @@ def random_images(count: int = 4) -> Tensor:
 
 
 def calibrated(network: Any) -> Any:
-    """The network in evaluation mode with running estimates of the images that the tests use.
-
-    With others the images fade layer by layer, and networks of different graphs would give nearly equal logits.
-    """
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for layer in norms:
-        layer.momentum = 1.0
-    with torch.no_grad():
-        network.train()(random_images())
-    for layer in norms:
-        layer.momentum = 0.1
-    return network.eval()
+    calibrate(network, random_images())
+    return network
 
 
 def test_logits_are_those_of_torchvision_in_training_and_evaluation() -> None:
     theirs = calibrated(torchvision_network("densenet121"))
-    ours = classifier("densenet121")
-    ours.load_state_dict(rename_torchvision(theirs.state_dict()), strict=True)
-    with torch.no_grad():
-        logits = theirs(random_images())
-        assert logits.std(dim=0).mean() > 0.01
-        torch.testing.assert_close(ours.eval()(random_images())["classify"], logits, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(
-            ours.train()(random_images())["classify"], theirs.train()(random_images()), rtol=1e-4, atol=1e-4
-        )
-    # A pass in training moved the running estimates, of both alike.
-    for key, tensor in rename_torchvision(theirs.state_dict()).items():
-        torch.testing.assert_close(ours.state_dict()[key], tensor, rtol=1e-4, atol=1e-4)
+    assert_equal_to_torchvision(classifier("densenet121"), theirs, rename_torchvision, random_images())
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

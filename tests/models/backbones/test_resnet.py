@@ -21,6 +21,7 @@ from segkit.models.layers.activation import ActivationName
 from segkit.models.layers.conv import ConvStyle, StandardizedConv2d
 from segkit.models.layers.norm import NormName
 from segkit.models.model import Model
+from tests.models.backbones.sensitive import assert_equal_to_torchvision, calibrate
 
 # Table 1 of He et al. 2015: multiply-adds at 224 x 224, as printed; parameters: torchvision's documentation.
 TABLE = {
@@ -55,35 +56,14 @@ def random_images(count: int = 4, size: tuple[int, int] = SIZE) -> Tensor:
 
 
 def calibrated(network: Any) -> Any:
-    """The network in evaluation mode with running estimates of the images that the tests use.
-
-    With others the images fade layer by layer, and networks of different graphs would give nearly equal logits.
-    """
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for layer in norms:
-        layer.momentum = 1.0
-    with torch.no_grad():
-        network.train()(random_images())
-    for layer in norms:
-        layer.momentum = 0.1
-    return network.eval()
+    calibrate(network, random_images())
+    return network
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50_tv"])
 def test_logits_are_those_of_torchvision_in_training_and_evaluation(name: str) -> None:
     theirs = calibrated(torchvision_network(name))
-    ours = classifier(name)
-    ours.load_state_dict(rename_torchvision(theirs.state_dict()), strict=True)
-    with torch.no_grad():
-        logits = theirs(random_images())
-        assert logits.std(dim=0).mean() > 0.01
-        torch.testing.assert_close(ours.eval()(random_images())["classify"], logits, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(
-            ours.train()(random_images())["classify"], theirs.train()(random_images()), rtol=1e-4, atol=1e-4
-        )
-    # A pass in training moved the running estimates, of both alike.
-    for key, tensor in rename_torchvision(theirs.state_dict()).items():
-        torch.testing.assert_close(ours.state_dict()[key], tensor, rtol=1e-4, atol=1e-4)
+    assert_equal_to_torchvision(classifier(name), theirs, rename_torchvision, random_images())
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
