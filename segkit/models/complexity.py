@@ -116,7 +116,7 @@ def measure_complexity(network: nn.Module, in_channels: int, size: tuple[int, in
         size: height and width of the image.
     """
     traced = network if all(p.is_meta for p in network.parameters()) else copy.deepcopy(network).to("meta")
-    was_training = traced.training
+    modes = {module: module.training for module in traced.modules()}
     traced.eval()
     image = torch.zeros(1, in_channels, *size, device="meta")
     trace = _Trace(traced, image)
@@ -124,7 +124,9 @@ def measure_complexity(network: nn.Module, in_channels: int, size: tuple[int, in
         with torch.no_grad(), trace.hooks(), trace:
             traced(image)
     finally:
-        traced.train(was_training)
+        # One by one: a frozen part stays in evaluation mode inside a network that trains.
+        for module, is_training in modes.items():
+            module.training = is_training
     parameters = list(traced.parameters())
     idle = sum(parameter.numel() for parameter in parameters if parameter not in trace.used)
     return Complexity(size, tuple(trace.layers), sum(parameter.numel() for parameter in parameters), idle)

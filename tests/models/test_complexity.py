@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -157,14 +158,27 @@ def test_parameters_beside_the_layers_are_not_idle() -> None:
     assert (found.parameters, found.not_run) == (3 + 12 + 4, 4)
 
 
-def test_the_network_is_left_as_it_was() -> None:
-    convolution = nn.Conv2d(1, 1, 3)
-    network = nn.Sequential(convolution, nn.Dropout()).train()
-    before = convolution.weight.clone()
-    measure_complexity(network, 1, (9, 9))
-    assert network.training
-    assert torch.equal(convolution.weight, before)
-    assert not convolution._forward_hooks
+def partly_frozen(device: str) -> nn.Sequential:
+    """A network that trains but for its normalization; images of 4 x 4 pixels and more pass it."""
+    with torch.device(device):
+        network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.BatchNorm2d(2), nn.ReLU()), nn.AvgPool2d(2))
+    network[1].eval()
+    return network
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("side", [9, 2])
+def test_the_network_is_left_as_it_was(device: str, side: int) -> None:
+    """Images of 2 x 2 are too small for it: it is left as it was also where it fails."""
+    network = partly_frozen(device)
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    with nullcontext() if side == 9 else pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        measure_complexity(network, 1, (side, side))
+    assert [module.training for module in network.modules()] == [True, True, False, False, False, True]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+    for key, tensor in network.state_dict().items():
+        assert tensor.device.type == device
+        assert device == "meta" or torch.equal(tensor, before[key])
 
 
 def test_functional_operations_have_lines_of_their_own() -> None:
