@@ -369,3 +369,13 @@ def test_an_empty_column_is_no_target(both_targets: Path) -> None:
     both_targets.write_text("image,mask,label\na.png,nowhere.png,cat\nb.png,,dog\n")
     with pytest.raises(DataError, match="names no image with a mask"):
         list_records(both_targets)  # misspelt masks never turn a segmentation into a classification
+
+
+def test_the_column_that_is_not_asked_for_may_name_nothing(both_targets: Path) -> None:
+    """Masks that lie elsewhere do not keep anybody from classifying by the labels, and the other way round."""
+    both_targets.write_text("image,mask,label\na.png,nowhere.png,cat\nb.png,nowhere.png,dog\n")
+    assert [record.label for record in list_records(both_targets, task="classify").records] == ["cat", "dog"]
+    with pytest.raises(DataError, match="names no image with a mask"):
+        list_records(both_targets, task="segment")
+    both_targets.write_text("image,mask\na.png,a_mask.png\n")
+    assert list_records(both_targets, task="classify").task == "segment"  # what is there; the plan says what is not

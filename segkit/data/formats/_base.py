@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -25,7 +24,6 @@ class Listing:
         class_file: the class file found beside the data.
         notes: rules found while reading that the user should know, for example the pairing of names.
         findings: problems of names and pairs: missing masks, orphan masks, duplicate ids.
-        alternatives: the same data read for its other targets, where it has several: task -> listing.
     """
 
     root: Path
@@ -35,7 +33,6 @@ class Listing:
     class_file: Path | None = None
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    alternatives: Mapping[TaskName, Listing] = field(default_factory=dict)
 
 
 class Format(Protocol):
@@ -51,8 +48,11 @@ class Format(Protocol):
         """Whether `root` has this layout, judged by names alone and without reading images."""
         ...
 
-    def list(self, root: Path) -> Listing:
-        """List the records; raises `DataError` when nothing usable is there."""
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:
+        """List the records; raises `DataError` when nothing usable is there.
+
+        Where the data has targets for several tasks, `task` chooses among them.
+        """
         ...
 
 
@@ -62,23 +62,19 @@ FORMATS: Registry[type[Format]] = Registry("data format", "segkit.data.formats")
 def list_records(root: Path, format_name: str | None = None, task: TaskName | None = None) -> Listing:
     """List a data folder in the format named, else the first that fits; raises `UsageError` when none does.
 
-    Where the data has targets for several tasks, `task` chooses among them.
+    Where the data has targets for several tasks, `task` chooses among them; the others are not looked at.
     """
     if not root.exists():
         raise UsageError(
             f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask"
         )
     if format_name is not None:
-        return _for_task(FORMATS.get(format_name)().list(root), task)
+        return FORMATS.get(format_name)().list(root, task)
     for format_class in sorted(map(FORMATS.get, FORMATS), key=lambda format_class: format_class.rank):
         if format_class().recognises(root):
-            return _for_task(format_class().list(root), task)
+            return format_class().list(root, task)
     raise UsageError(
         f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, "
         "{train,val,test}/{images,masks}, a CSV with columns image,mask, "
         "one folder of images per class, or MNIST's idx files"
     )
-
-
-def _for_task(listing: Listing, task: TaskName | None) -> Listing:
-    return listing if task is None else listing.alternatives.get(task, listing)

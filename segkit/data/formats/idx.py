@@ -11,7 +11,7 @@ from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._folders import SPLITS, find_class_file
 from segkit.data.readers.idx import idx_files, idx_images, open_idx
 from segkit.errors import DataError
-from segkit.structures import Record
+from segkit.structures import Record, TaskName
 
 PARTS = {**SPLITS, "t10k": "test"}
 
@@ -32,7 +32,7 @@ class Idx:
         """Whether a file called like MNIST's lies in the folder."""
         return root.is_dir() and bool(idx_files(root)[0])
 
-    def list(self, root: Path) -> Listing:
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:  # noqa: ARG002
         """List the records.
 
         Raises:
@@ -59,16 +59,16 @@ class Idx:
 def _list_part(part: str, file: Path, label_file: Path | None) -> list[Record]:
     if label_file is None:
         raise DataError(f"{file} has no labels beside it; expected {part}-labels-idx1-ubyte, gzipped or not")
-    images, labels = idx_images(file), open_idx(label_file, 1)
-    if len(images) != len(labels):
+    count, labels = len(open_idx(file, 3)), open_idx(label_file, 1)
+    if count != len(labels):
         raise DataError(
-            f"{file} holds {len(images):,} images and {label_file.name} {len(labels):,} labels; "
+            f"{file} holds {count:,} images and {label_file.name} {len(labels):,} labels; "
             "both must come from one data set"
         )
     split = PARTS[part]
     return [
         Record(f"{part}/{image.stem}", image, label=str(label), split=split)
-        for image, label in zip(images, labels.tolist(), strict=True)
+        for image, label in zip(idx_images(file), labels.tolist(), strict=True)
     ]
 
 

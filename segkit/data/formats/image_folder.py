@@ -17,7 +17,7 @@ from segkit.data.formats._folders import (
 from segkit.data.formats._ids import duplicate_ids, unique_ids
 from segkit.errors import DataError
 from segkit.ops.words import counted
-from segkit.structures import Record
+from segkit.structures import Record, TaskName
 
 
 @FORMATS.register("image-folder")
@@ -30,7 +30,7 @@ class ImageFolder:
         """Whether at least two folders hold images and none is called like a split, a folder of images or of masks."""
         return root.is_dir() and len({folder.name for folder, _ in _class_folders(root)}) > 1
 
-    def list(self, root: Path) -> Listing:
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:  # noqa: ARG002
         """List the records; raises `DataError` when there are fewer than two classes."""
         folders = _class_folders(root) if root.is_dir() else []
         names = sorted({folder.name for folder, _ in folders})

@@ -15,7 +15,7 @@ from segkit.data.formats._ids import duplicate_ids, unique_ids
 from segkit.data.formats._layout import Part, find_layout
 from segkit.data.formats._pairing import EQUAL_NAMES, find_class_files, find_rule
 from segkit.errors import DataError
-from segkit.structures import Record
+from segkit.structures import Record, TaskName
 
 Mask = Path | Mapping[str, Path]
 
@@ -34,7 +34,7 @@ class MaskFolder:
         """Whether a folder of images has a folder of masks beside it."""
         return root.is_dir() and bool(find_layout(root).parts)
 
-    def list(self, root: Path) -> Listing:
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:  # noqa: ARG002
         """List the records; raises `DataError` when no image has a mask."""
         layout = find_layout(root) if root.is_dir() else None
         if layout is None or not layout.parts:

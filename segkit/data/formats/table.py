@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -43,8 +42,8 @@ class Table:
         tables = _tables(root)
         return any("mask" in read_columns(path) for path in tables) or bool(tables and not find_layout(root).parts)
 
-    def list(self, root: Path) -> Listing:
-        """List the records.
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:
+        """List the records with the targets of `task`, where the table has them; the other column is not looked at.
 
         Raises:
             UsageError: several tables, or one that lacks columns or has wrong cells.
@@ -53,11 +52,10 @@ class Table:
         path = root if root.is_file() else _only_table(root)
         columns = _checked_columns(path)
         rows = _checked_rows(path)
-        tasks = [task for task, target in TARGETS.items() if target in columns]
+        tasks = [name for name, target in TARGETS.items() if target in columns]
         # An empty column says nothing; cells that name no file are an error of their own.
-        filled = [task for task in tasks if any(row[TARGETS[task]] for row in rows)]
-        listings = {task: _listing(root, path, rows, task) for task in filled or tasks[:1]}
-        return replace(next(iter(listings.values())), alternatives=listings)
+        filled = [name for name in tasks if any(row[TARGETS[name]] for row in rows)] or tasks[:1]
+        return _listing(root, path, rows, task if task in filled else filled[0])
 
 
 def _listing(root: Path, path: Path, rows: Sequence[Row], task: TaskName) -> Listing:
