@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from segkit.data.class_file import ClassFile
 from segkit.data.classes import ClassDecision
@@ -15,13 +15,29 @@ def resolve_labels(declared: ClassFile | None, labels: Mapping[str, str]) -> Cla
     """Decide the class map of a classification data set; it has no background, every class counts.
 
     Args:
-        declared: the classes named in the options or in a class file; without them the labels found are the classes.
+        declared: the classes named in the options or in a class file; without them the labels found are the classes,
+            sorted, by their numbers where all are numbers.
         labels: the label of each image by record id.
     """
     if declared is None:
-        return ClassDecision(ClassMap(tuple(sorted(set(labels.values()))), background=None))
-    classes = ClassMap(declared.names, declared.colors, background=None)
+        return ClassDecision(ClassMap(tuple(_in_order(set(labels.values()))), background=None))
+    classes = ClassMap(declared.names, declared.colors, declared.ids, background=None)
     return ClassDecision(classes, findings=tuple(check_labels(labels, classes, declared.source)))
+
+
+def names_of_ids(labels: Iterable[str], names: Sequence[str], ids: Sequence[int]) -> dict[str, str]:
+    """What labels mean that are ids of classes, as MNIST's are: label -> name; nothing where a label is a name."""
+    found = set(labels)
+    if found & set(names):
+        return {}
+    return {str(id_): name for name, id_ in zip(names, ids, strict=True) if str(id_) in found}
+
+
+def _in_order(labels: set[str]) -> list[str]:
+    """10 comes behind 9, and after the number by its text: 01 before 1."""
+    if all(label.isdecimal() for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels)
 
 
 def check_labels(labels: Mapping[str, str], classes: ClassMap, source: str) -> Iterator[Finding]:

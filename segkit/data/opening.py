@@ -11,12 +11,12 @@ from typing import Literal
 
 from segkit.data.check import check_not_empty, check_set
 from segkit.data.check_files import check_files, check_values
-from segkit.data.classes import ClassDecision, declared_classes, read_class_file, resolve_class_map
+from segkit.data.classes import ClassDecision, ClassFile, declared_classes, read_class_file, resolve_class_map
 from segkit.data.config import DataConfig
 from segkit.data.facts import MaskFacts, class_pixels
 from segkit.data.findings import Finding, Severity, shown
 from segkit.data.formats._base import Listing, list_records
-from segkit.data.labels import check_labels, resolve_labels
+from segkit.data.labels import check_labels, names_of_ids, resolve_labels
 from segkit.data.rules import RULES, apply_allowed
 from segkit.data.scan import Facts, scan
 from segkit.data.split import Split, group_records, split_records
@@ -128,7 +128,7 @@ def open_dataset(
     """
     apply_allowed((), config.allow)  # a misspelt code is refused before anything is read
     root = Path(root)
-    listing = list_records(root, config.format, task)
+    listing = _with_names(list_records(root, config.format, task), config, classes)
     grouped = group_records(listing.records, config.group_by)
     facts = scan(grouped, progress, config.channels)
     decision = _decide_classes(listing, config, facts) if classes is None else _given(listing, classes, facts)
@@ -167,11 +167,29 @@ def describe_finding(found: Finding) -> str:
     return f"{found.severity} {found.code}: {found.message}" + (f": {files}" if files else "")
 
 
+def _with_names(listing: Listing, config: DataConfig, classes: ClassMap | None) -> Listing:
+    """The listing with names for the labels that are ids of the declared classes, or of a model's."""
+    if listing.task != "classify":
+        return listing
+    known = classes if classes is not None else _declared(listing, config)
+    names = names_of_ids(_labels(listing).values(), known.names, known.ids) if known is not None else {}
+    if not names:
+        return listing
+    records = tuple(replace(record, label=names.get(record.label or "", record.label)) for record in listing.records)
+    said = f"labels are ids: {', '.join(f'{label} is {name}' for label, name in list(names.items())[:10])}"
+    return replace(listing, records=records, notes=(*listing.notes, said + (" ..." if len(names) > 10 else "")))
+
+
+def _declared(listing: Listing, config: DataConfig) -> ClassFile | None:
+    """The classes named in the options or in the class file beside the data."""
+    return declared_classes(config, read_class_file(listing.class_file) if listing.class_file is not None else None)
+
+
 def _decide_classes(listing: Listing, config: DataConfig, facts: Facts) -> ClassDecision:
     """The classes as the options, the class file and the files themselves say."""
-    class_file = read_class_file(listing.class_file) if listing.class_file is not None else None
     if listing.task == "classify":
-        return resolve_labels(declared_classes(config, class_file), _labels(listing))
+        return resolve_labels(_declared(listing, config), _labels(listing))
+    class_file = read_class_file(listing.class_file) if listing.class_file is not None else None
     return resolve_class_map(config, class_file, _masks(listing, facts))
 
 

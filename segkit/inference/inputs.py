@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segkit.data.image_io import IMAGE_SUFFIXES
-from segkit.data.readers._base import file_on_disk
+from segkit.data.readers._base import PACKED_SUFFIX, file_on_disk
 from segkit.data.readers.idx import idx_files, idx_images, is_idx_images
-from segkit.errors import UsageError, nearest
+from segkit.errors import UnreadableFileError, UsageError, nearest
 
 LIST_SUFFIX = ".txt"
 
@@ -19,7 +19,8 @@ def expand_inputs(inputs: Sequence[str | Path]) -> list[Path]:
 
     An input is a file, a folder (the images directly in it), a pattern (`scans/*.tif`, `scans/**/*.tif` through all
     sub-folders) or a `.txt` list of files, one per line, relative to the list. MNIST's idx files stand for all their
-    images. Raises `UsageError` when an input names nothing, and `UnreadableFileError` for a damaged idx file.
+    images; a damaged one gives its first, which cannot be read either, so that it is one error among the results.
+    Raises `UsageError` when an input names nothing.
     """
     files = [file for given in inputs for file in _expand(str(given))]
     return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
@@ -31,10 +32,8 @@ def _expand(given: str) -> list[Path]:
     path = Path(given)
     if path.is_dir():
         return _images_in(path)
-    if path.is_file() and is_idx_images(path):
-        return idx_images(path)
-    if path.is_file() or file_on_disk(path).is_file():
-        return _files_listed_in(path) if path.suffix.lower() == LIST_SUFFIX else [path]
+    if _is_there(path):
+        return _files_listed_in(path) if path.suffix.lower() == LIST_SUFFIX else _images_of(path)
     if glob.has_magic(given):
         return _matches(given)
     raise UsageError(f"{given} does not exist; name an image, folder, pattern or {LIST_SUFFIX} list.{_similar(path)}")
@@ -42,12 +41,27 @@ def _expand(given: str) -> list[Path]:
 
 def _images_in(folder: Path) -> list[Path]:
     images = _only_images(folder.iterdir())
-    images += [image for file in sorted(idx_files(folder)[0].values()) for image in idx_images(file)]
+    images += [image for file in sorted(idx_files(folder)[0].values()) for image in _images_of(file)]
     if images:
         return images
     if _only_images(folder.rglob("*")):
         raise UsageError(f"{folder} has images only in sub-folders; name them by a pattern: '{folder}/**/*.png'")
     raise UsageError(f"{folder} holds no images; read are {', '.join(sorted(IMAGE_SUFFIXES))}")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path is a file, or leads into one of many images."""
+    return path.is_file() or file_on_disk(path).is_file()
+
+
+def _images_of(file: Path) -> list[Path]:
+    """The images of an idx file, or the file itself where it is another one."""
+    if not is_idx_images(file):
+        return [file]
+    try:
+        return idx_images(file)
+    except UnreadableFileError:
+        return [file / f"00000{PACKED_SUFFIX}"]
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -63,13 +77,13 @@ def _files_listed_in(path: Path) -> list[Path]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the list {path}: {error}; expected text, one image per line") from None
     files = [path.parent / line.strip() for line in lines if line.strip()]
-    missing = [file for file in files if not file.is_file()]
+    missing = [file for file in files if not _is_there(file)]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UsageError(f"{path} lists {missing[0]}{more}, not to be found; lines are relative to the list's folder")
     if not files:
         raise UsageError(f"the list {path} names no image; expected one per line")
-    return files
+    return [image for file in files for image in _images_of(file)]
 
 
 def _only_images(paths: Iterable[Path]) -> list[Path]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file
 
@@ -20,12 +21,14 @@ from segkit.cli import main
 from segkit.data.formats._base import list_records
 from segkit.data.image_io import IMAGE_SUFFIXES, read_image
 from segkit.data.opening import open_dataset
-from segkit.data.readers.idx import MAX_UNPACKED
+from segkit.data.readers import idx
+from segkit.data.readers.idx import MAX_UNPACKED, open_idx
 from segkit.data.scan import scan
 from segkit.errors import DataError, UnreadableFileError
 from segkit.experiment.evaluate import evaluate
 from segkit.experiment.train import train
 from segkit.inference.inputs import expand_inputs
+from segkit.structures import ClassMap
 
 DIGITS = 4
 
@@ -151,6 +154,7 @@ WHOLE = encode(IMAGES)
         (WHOLE + b"\0", r"it states 6 x 28 x 28 = 4,704 bytes and holds more"),
         (encode(IMAGES[:0]), r"it states 0 x 28 x 28 images: it is empty"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 6, 2**31, 2**31), r"pixels are above the limit"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 10_000_001, 1, 1), r"it states 10,000,001 images, above the limit of 10,000"),
     ],
 )
 def test_a_damaged_file_is_one_error(tmp_path: Path, suffix: str, content: bytes, message: str) -> None:
@@ -182,6 +186,60 @@ def test_a_small_gzip_file_that_claims_much_is_not_unpacked(tmp_path: Path) -> N
         list_records(root)
 
 
+def test_images_are_counted_before_they_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few kilobytes of zeros unpack to millions of images of one pixel."""
+    root = make(tmp_path / "mnist")
+    write(root / "t10k-images-idx3-ubyte.gz", encode(np.zeros((1_000_000, 1, 1), np.uint8)))
+    monkeypatch.setattr("segkit.data.formats.idx.idx_images", lambda file: pytest.fail(f"{file} was listed"))
+    with pytest.raises(DataError, match=r"holds 1,000,000 images and t10k-labels-idx1-ubyte.gz 12 labels"):
+        list_records(root)
+
+
+def test_sparse_labels_are_limited_too(tmp_path: Path) -> None:
+    root = make(tmp_path / "mnist", suffix="")
+    with (root / "train-labels-idx1-ubyte").open("wb") as file:
+        file.write(struct.pack(">4BI", 0, 0, 8, 1, 2**31))
+        file.truncate(8 + 2**31)
+    with pytest.raises(UnreadableFileError, match=r"it states 2,147,483,648 labels, above the limit of 10,000,000"):
+        list_records(root)
+
+
+def test_unpacked_files_are_kept_while_they_are_small_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {}
+    for name, size in {"a": 60, "b": 30, "c": 50}.items():
+        files[name] = write(tmp_path / f"{name}.gz", encode(np.zeros((size, 1, 1), np.uint8)))
+    monkeypatch.setattr(idx, "MAX_UNPACKED", 100)
+    opened = {name: open_idx(files[name], 3) for name in "ab"}
+    assert all(open_idx(files[name], 3) is opened[name] for name in "ba")
+    open_idx(files["c"], 3)  # b was asked for longest ago; a and c are still too large
+    assert [key[0].stem for key in idx._opened] == ["c"]
+    mapped = write(tmp_path / "d", encode(np.zeros((90, 1, 1), np.uint8)))
+    open_idx(mapped, 3)
+    assert [key[0].stem for key in idx._opened] == ["c", "d"]  # what is mapped takes no memory
+
+
+def test_folders_called_like_files_are_left_out(tmp_path: Path) -> None:
+    """Kaggle's archive of MNIST holds `x.idx3-ubyte` and a folder `x-idx3-ubyte` with the same file in it."""
+    root = make(tmp_path / "mnist", suffix="")
+    for file in list(root.iterdir()):
+        content = file.read_bytes()
+        file.rename(file.with_name(file.name.replace("-idx", ".idx")))
+        file.mkdir()
+        (file / file.name).write_bytes(content)
+    assert Counter(record.split for record in list_records(root).records) == {"train": 48, "test": 12}
+    assert len(expand_inputs([root])) == 60
+
+
+def test_a_file_that_cannot_be_opened_is_one_error(tmp_path: Path) -> None:
+    root = make(tmp_path / "mnist")
+    file = root / "train-images-idx3-ubyte.gz"
+    file.unlink()
+    with pytest.raises(UnreadableFileError, match=r"train-images-idx3-ubyte.gz: it cannot be opened \(No such file"):
+        open_idx(file, 3)
+    with pytest.raises(UnreadableFileError, match=r"it cannot be opened \(Is a directory\)"):
+        open_idx(root, 3)
+
+
 def test_images_without_their_labels_are_one_error(tmp_path: Path) -> None:
     root = make(tmp_path / "mnist")
     write(root / "t10k-labels-idx1-ubyte.gz", encode(LABELS))
@@ -196,7 +254,7 @@ def test_an_image_is_named_by_file_and_position(tmp_path: Path) -> None:
     root = make(tmp_path / "mnist")
     with pytest.raises(UnreadableFileError, match=r"the file holds 12 images, 0 to 11"):
         read_image(root / "t10k-images-idx3-ubyte.gz" / "00012.idx")
-    with pytest.raises(UnreadableFileError, match="no such file"):
+    with pytest.raises(UnreadableFileError, match=r"absent: it cannot be opened \(No such file"):
         read_image(root / "absent" / "00000.idx")
     stray = write(tmp_path / "index.idx", b"no image")
     with pytest.raises(UnreadableFileError, match=r"an image of an idx file is named FILE/POSITION\.idx"):
@@ -210,6 +268,48 @@ def test_inputs_take_the_folder_a_file_and_a_single_image(tmp_path: Path) -> Non
     assert len(expand_inputs([root])) == 60
     assert expand_inputs([test]) == [test / f"{position:05d}.idx" for position in range(12)]
     assert expand_inputs([test / "00003.idx"]) == [test / "00003.idx"]
+    (tmp_path / "list.txt").write_text(f"mnist/{test.name}/00005.idx\nmnist/{test.name}/00002.idx\n")
+    assert expand_inputs([tmp_path / "list.txt"]) == [test / "00005.idx", test / "00002.idx"]
+    (tmp_path / "list.txt").write_text(f"mnist/{test.name}\n")
+    assert expand_inputs([tmp_path / "list.txt"]) == expand_inputs([test])
+
+
+def test_a_damaged_file_is_one_input_that_cannot_be_read(tmp_path: Path) -> None:
+    root = make(tmp_path / "mnist")
+    damaged = root / "train-images-idx3-ubyte.gz"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    for given in (root, damaged):
+        first = [image for image in expand_inputs([given]) if image.parent == damaged]
+        assert first == [damaged / "00000.idx"]
+        with pytest.raises(UnreadableFileError, match=r"train-images-idx3-ubyte.gz: damaged or cut short"):
+            read_image(first[0])
+    assert len(expand_inputs([root])) == 13
+
+
+def test_labels_take_the_names_declared_in_the_order_of_ids(tmp_path: Path) -> None:
+    root = make(tmp_path / "mnist")
+    (root / "classes.txt").write_text("zero\none\ntwo\nthree\n")
+    dataset = open_dataset(root)
+    dataset.require_usable()
+    assert dataset.classes.names == ("zero", "one", "two", "three")
+    assert [record.label for record in dataset.split("test")[:5]] == ["zero", "one", "two", "three", "zero"]
+    assert "labels are ids: 0 is zero, 1 is one, 2 is two, 3 is three" in dataset.notes
+    (root / "classes.txt").unlink()
+    model = open_dataset(root, classes=dataset.classes)  # no class file is needed to evaluate
+    assert [record.label for record in model.split("test")[:2]] == ["zero", "one"]
+    assert model.errors == ()
+
+
+def test_labels_take_the_names_of_the_ids_of_a_class_table(tmp_path: Path) -> None:
+    """As for EMNIST's letters, whose labels begin at 1."""
+    root = make(tmp_path / "mnist")
+    for part, count in (("train", 48), ("t10k", 12)):
+        write(root / f"{part}-labels-idx1-ubyte.gz", encode((np.arange(count) % DIGITS + 1).astype(np.uint8)))
+    (root / "classes.csv").write_text("id,name\n1,a\n2,b\n3,c\n4,d\n")
+    dataset = open_dataset(root)
+    for read in (dataset, open_dataset(root, classes=ClassMap.from_dict(dataset.classes.to_dict()))):
+        assert read.errors == ()
+        assert [record.label for record in read.split("test")[:5]] == ["a", "b", "c", "d", "a"]
 
 
 def test_train_evaluate_and_classify_work_on_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,3 +324,15 @@ def test_train_evaluate_and_classify_work_on_the_folder(tmp_path: Path, capsys: 
     rows = json.loads(capsys.readouterr().out)
     assert [Path(row["image"]).name for row in rows] == [f"{position:05d}.idx" for position in range(12)]
     assert {found["name"] for row in rows for found in row["classes"]} == {"0", "1", "2", "3"}
+    good = tmp_path / "good"
+    good.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(IMAGES[0]).save(good / name)
+    write(good / "t10k-images-idx3-ubyte", WHOLE[:-1])
+    with pytest.raises(SystemExit) as left:
+        main(["classify", str(run.folder), str(good), "--json"])
+    assert left.value.code == 1
+    first, second, damaged = json.loads(capsys.readouterr().out)
+    assert "classes" in first
+    assert "classes" in second
+    assert "t10k-images-idx3-ubyte: it states 6 x 28 x 28 = 4,704 bytes and holds only 4,703" in damaged["error"]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from segkit.data.config import DataConfig
+from segkit.data.labels import names_of_ids, resolve_labels
 from segkit.data.opening import OpenDataset, describe_finding, open_dataset
 from segkit.errors import DataError, UsageError
 from segkit.structures import ClassMap
@@ -115,6 +116,21 @@ def test_declared_labels_give_the_order_and_refuse_others(labelled: Path) -> Non
     assert len(found.files) == 10
     assert all(name.startswith("cat/") for name in found.files)
     assert found.records == tuple(f"cat/{i}" for i in range(10))
+
+
+def test_numeric_labels_are_in_the_order_of_their_numbers() -> None:
+    def order(*labels: str) -> tuple[str, ...]:
+        return resolve_labels(None, {label: label for label in labels}).class_map.names
+
+    assert order("10", "9", "2", "02") == ("02", "2", "9", "10")
+    assert order("10", "9", "b2") == ("10", "9", "b2")
+
+
+def test_labels_are_names_where_one_of_them_is_a_name() -> None:
+    assert names_of_ids(["0", "1"], ["cat", "dog"], [0, 1]) == {"0": "cat", "1": "dog"}
+    assert names_of_ids(["0", "7"], ["cat", "dog"], [0, 1]) == {"0": "cat"}
+    assert names_of_ids(["0", "1"], ["1", "0"], [0, 1]) == {}
+    assert names_of_ids(["0", "dog"], ["cat", "dog"], [0, 1]) == {}
 
 
 def test_a_label_without_training_images(labelled: Path) -> None:
