@@ -12,7 +12,7 @@ from segkit.pipeline import Pipeline
 from segkit.structures import Record
 
 MEASURED_IMAGES = 500
-"""Of larger sets so many images are measured, evenly spread: the covariance of colours is settled long before."""
+"""Most images measured, evenly spread over larger sets: the covariance of colours is settled long before."""
 
 
 def color_axes(records: Sequence[Record], pipeline: Pipeline) -> NDArray[np.float32]:
@@ -22,13 +22,13 @@ def color_axes(records: Sequence[Record], pipeline: Pipeline) -> NDArray[np.floa
     eigenvalues are those of the covariance of unit values (0 to 1), on which the shifts are added.
 
     Args:
-        records: the training images; above `MEASURED_IMAGES` that many, evenly spread.
+        records: the training images; above `MEASURED_IMAGES` at most that many, evenly spread.
         pipeline: gives the unit values, three channels.
 
     Returns:
         (3, 3), column i is the i-th eigenvector times its eigenvalue, largest first.
     """
-    step = max(1, len(records) // MEASURED_IMAGES)
+    step = max(1, -(-len(records) // MEASURED_IMAGES))
     count, total, products = 0, np.zeros(3), np.zeros((3, 3))
     for record in records[::step]:
         pixels = pipeline.to_unit(read_image(record.image)).reshape(-1, 3).astype(np.float64)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segkit.data import color
 from segkit.data.augment import Augmenter
 from segkit.data.color import color_axes
 from segkit.data.dataset import TrainingSet
+from segkit.data.image_io import read_image
 from segkit.data.loader import Draw
 from segkit.data.samples import load_sample
 from segkit.pipeline import Pipeline
@@ -42,6 +44,20 @@ def test_axes_are_eigenvectors_of_the_covariance_of_all_pixels(tmp_path: Path) -
     lengths = np.linalg.norm(axes, axis=0)
     np.testing.assert_allclose(lengths, np.sort(np.linalg.eigvalsh(covariance))[::-1], rtol=1e-4)
     np.testing.assert_allclose(covariance @ axes, axes * lengths, atol=1e-6)
+
+
+def test_no_more_images_are_measured_than_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [np.full((4, 4, 3), value, np.uint8) for value in range(0, 70, 10)]
+    read: list[str] = []
+
+    def count(path: Path) -> NDArray[np.uint8]:
+        read.append(path.stem)
+        return read_image(path)
+
+    monkeypatch.setattr(color, "read_image", count)
+    monkeypatch.setattr(color, "MEASURED_IMAGES", 4)
+    color_axes(write(tmp_path, images), pipeline())
+    assert read == ["0", "2", "4", "6"]
 
 
 def test_the_shift_is_the_sum_of_the_axes_in_shares_from_a_normal_distribution() -> None:
