@@ -57,11 +57,18 @@ def test_three_cells_have_the_weights_of_the_equation(largest: float) -> None:
     assert weights[39, 49] < 1e-3 * largest  # far from all
 
 
-def test_cells_that_feel_each_other_only_within_reach_are_cut_there_unseen() -> None:
-    mask = np.zeros((20, 90), np.int16)
-    mask[8:12, 4:9], mask[8:12, 70:76] = 1, 1
-    cells = [(mask == 1) & (np.arange(90) < 40), (mask == 1) & (np.arange(90) >= 40)]
-    np.testing.assert_allclose(border_weights(mask, CLASSES, 10), by_the_equation(cells, 10), atol=1e-6)
+@pytest.mark.parametrize("gap", [15, 20])
+def test_cells_feel_each_other_over_a_wide_gap(gap: int) -> None:
+    """The weight in the middle is 0.06 or 0.001 of 10: small, and as the equation says."""
+    mask = np.zeros((20, gap + 20), np.int16)
+    mask[6:14, 4:10], mask[6:14, 10 + gap : 16 + gap] = 1, 1
+    cells = [(mask == 1) & (np.arange(gap + 20) < 10), (mask == 1) & (np.arange(gap + 20) >= 10)]
+    weights = border_weights(mask, CLASSES, 10)
+    np.testing.assert_allclose(weights, by_the_equation(cells, 10), rtol=1e-4, atol=1e-7)
+    assert weights[10, 10 + gap // 2] == pytest.approx(10 * math.exp(-((gap + 1) ** 2) / 50), rel=1e-4)
+
+
+def test_beyond_its_reach_a_cell_would_not_be_felt() -> None:
     assert math.exp(-(REACH**2) / (2 * SIGMA**2)) < 2e-8
 
 
@@ -81,7 +88,9 @@ def test_without_two_borders_nothing_is_added(value: int) -> None:
     mask = np.full((9, 12), value, np.int16)
     assert (border_weights(mask, CLASSES, 10) == 0).all()
     mask[3:5, 3:6] = 2
-    assert (border_weights(mask, CLASSES, 10) == 0).all() or value == 1
+    cells = [cell for cell in (mask == 1, mask == 2) if cell.any()]
+    expected = by_the_equation(cells, 10) if len(cells) == 2 else np.zeros(mask.shape)
+    np.testing.assert_allclose(border_weights(mask, CLASSES, 10), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_regions_that_touch_at_a_corner_are_two_cells() -> None:
