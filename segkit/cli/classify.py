@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from segkit.inference.predictor import Predictor
+    from segkit.structures import Progress
 
 Row = dict[str, Any]
-Progress = Callable[[int, int], None]
 
 BAR = 12
 """Width of the bar of a probability in a terminal's table, in characters."""
