@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -231,6 +232,13 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(SimpleNamespace(a=1)))
     with pytest.raises(ModelFileError, match=r"is a pickle file"):
         load_weights(small_model(), path)
+
+
+@pytest.mark.parametrize("family", ["alexnet", "densenet", "googlenet", "inception", "resnet", "vgg"])
+def test_a_tensor_torchvision_does_not_have_is_refused_by_every_family(family: str) -> None:
+    module = import_module(f"segkit.models.backbones.{family}")
+    with pytest.raises(LookupError, match=r"torchvision's network has no tensor 'features\.99\.gain'"):
+        module.rename_torchvision({"features.99.gain": torch.zeros(1)})
 
 
 def test_a_stem_that_moves_pixels_into_channels_takes_weights_too(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -81,12 +81,6 @@ def convolution(
     if normalized:
         layers.append(nn.BatchNorm2d(out_channels, eps=1e-3))
     return nn.Sequential(*layers, nn.ReLU(inplace=True))
-
-
-def renamed(state: Mapping[str, Tensor], layers: Mapping[str, str]) -> dict[str, Tensor]:
-    """The tensors of `state` with the part of their names in front of the last dot replaced as `layers` says."""
-    split = {key: key.rpartition(".") for key in state}
-    return {f"{layers[layer]}.{kind}": state[key] for key, (layer, _, kind) in split.items()}
 
 
 def for_usual_input(weight: Tensor) -> tuple[Tensor, Tensor]:

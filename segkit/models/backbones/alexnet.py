@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
-from segkit.models.backbones._torchvision import fetch_state
+from segkit.models.backbones._torchvision import fetch_state, rename_layers
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead
 from segkit.models.heads.fully_connected import FullyConnectedHead
@@ -101,7 +101,7 @@ class TorchvisionAlexNet(AlexNet):
 
     def fetch_weights(self, name: str) -> dict[str, Tensor]:  # noqa: ARG002
         """torchvision's weights, trained on ImageNet."""
-        return from_torchvision(fetch_state("AlexNet_Weights.IMAGENET1K_V1"))
+        return rename_torchvision(fetch_state("AlexNet_Weights.IMAGENET1K_V1"))
 
 
 _TORCHVISION_NAMES = {
@@ -116,19 +116,13 @@ _TORCHVISION_NAMES = {
 }
 
 
-def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of torchvision's AlexNet under the names of a `Model`; its linear layers become convolutions."""
-    renamed: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        layer, _, kind = key.rpartition(".")
-        name = f"{_TORCHVISION_NAMES[layer]}.{kind}"
-        if layer == "classifier.1" and kind == "weight":
-            renamed[name] = tensor.unflatten(1, (-1, 6, 6))
-        elif layer.startswith("classifier") and kind == "weight":
-            renamed[name] = tensor[:, :, None, None]
-        else:
-            renamed[name] = tensor
-    return renamed
+    tensors = rename_layers(state, _TORCHVISION_NAMES.get)
+    for index, side in ((1, 6), (4, 1), (6, 1)):
+        weight = f"heads.classify.layers.{index}.weight"
+        tensors[weight] = tensors[weight].unflatten(1, (-1, side, side))
+    return tensors
 
 
 def build_alexnet(in_channels: int, *, padded: bool = True) -> AlexNet:

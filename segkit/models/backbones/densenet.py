@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
-from segkit.models.backbones._torchvision import fetch_state
+from segkit.models.backbones._torchvision import fetch_state, rename_layers
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.layers.conv import ConvNormActivation
 from segkit.models.layers.initialization import initialize
@@ -78,7 +78,7 @@ class DenseNet(Backbone):
 
     def __init__(self, in_channels: int, architecture: Architecture, growth_rate: int) -> None:
         super().__init__()
-        self.weights = architecture.weights
+        self.torchvision_weights = architecture.weights
         channels = 2 * growth_rate
         self.stem = ConvNormActivation(in_channels, channels, 7, 2)
         self.pools = nn.ModuleList([nn.MaxPool2d(3, stride=2, padding=1), *[nn.AvgPool2d(2) for _ in range(3)]])
@@ -106,10 +106,10 @@ class DenseNet(Backbone):
 
     def fetch_weights(self, name: str) -> dict[str, Tensor]:  # noqa: ARG002
         """Torchvision's only weights, converted from the authors'; see `Backbone.fetch_weights`."""
-        return rename_torchvision(fetch_state(self.weights))
+        return rename_torchvision(fetch_state(self.torchvision_weights))
 
 
-_PREFIXES = {
+_NAMES = {
     "features.conv0": "backbone.stem.0",
     "features.norm0": "backbone.stem.1",
     "features.norm5": "backbone.end.0",
@@ -121,21 +121,18 @@ _POSITIONS = {"norm": 0, "conv": 2}
 
 def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of torchvision's DenseNet under the names of a `Model` that classifies."""
-    return {_renamed(name): tensor for name, tensor in state.items()}
+    return rename_layers(state, _renamed)
 
 
-def _renamed(name: str) -> str:
+def _renamed(layer: str) -> str | None:
     # The published files still hold names such as `norm.1`, which a layer cannot have any more.
-    if found := re.fullmatch(r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)\.?(\d)\.(\w+)", name):
-        block, layer, kind, number, tensor = found.groups()
-        return f"backbone.blocks.{int(block) - 1}.{int(layer) - 1}.{int(number) - 1}.{_POSITIONS[kind]}.{tensor}"
-    if found := re.fullmatch(r"features\.transition(\d)\.(norm|conv)\.(\w+)", name):
-        number, kind, tensor = found.groups()
-        return f"backbone.transitions.{int(number) - 1}.{_POSITIONS[kind]}.{tensor}"
-    layer, _, tensor = name.rpartition(".")
-    if layer not in _PREFIXES:
-        raise LookupError(f"torchvision's DenseNet has no tensor {name!r}")
-    return f"{_PREFIXES[layer]}.{tensor}"
+    if found := re.fullmatch(r"features\.denseblock(\d)\.denselayer(\d+)\.(norm|conv)\.?(\d)", layer):
+        block, number, kind, position = found.groups()
+        return f"backbone.blocks.{int(block) - 1}.{int(number) - 1}.{int(position) - 1}.{_POSITIONS[kind]}"
+    if found := re.fullmatch(r"features\.transition(\d)\.(norm|conv)", layer):
+        number, kind = found.groups()
+        return f"backbone.transitions.{int(number) - 1}.{_POSITIONS[kind]}"
+    return _NAMES.get(layer)
 
 
 def build_densenet(

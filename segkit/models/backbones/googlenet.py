@@ -16,9 +16,8 @@ from segkit.models.backbones._inception import (
     convolution,
     folded_mean,
     for_usual_input,
-    renamed,
 )
-from segkit.models.backbones._torchvision import fetch_state
+from segkit.models.backbones._torchvision import fetch_state, rename_layers
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead
 from segkit.models.layers.initialization import initialize
@@ -160,7 +159,7 @@ class TorchvisionGoogLeNet(GoogLeNet):
 
         The side classifiers are left out: those in the file were not trained, as torchvision warns.
         """
-        state = from_torchvision(fetch_state("GoogLeNet_Weights.IMAGENET1K_V1"))
+        state = rename_torchvision(fetch_state("GoogLeNet_Weights.IMAGENET1K_V1"))
         weight, mean = "backbone.stages.0.0.0.weight", "backbone.stages.0.0.1.running_mean"
         state[weight], input_mean = for_usual_input(state[weight])
         if len(self.input_mean) == len(input_mean):
@@ -172,7 +171,7 @@ class TorchvisionGoogLeNet(GoogLeNet):
         return {key: tensor for key, tensor in state.items() if "side_classifiers" not in key}
 
 
-def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of torchvision's GoogLeNet under the names of a `Model`."""
     blocks = {"conv1": "stages.0.0", "conv2": "stages.1.1", "conv3": "stages.1.2"}
     places = ("2.1", "2.2", "3.1", "4.0", "4.1", "4.2", "5.0", "6.1", "6.2")
@@ -187,7 +186,7 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         side = f"heads.classify.side_classifiers.{index}"
         layers |= {f"aux{index + 1}.conv.conv": f"{side}.1.0", f"aux{index + 1}.conv.bn": f"{side}.1.1"}
         layers |= {f"aux{index + 1}.fc1": f"{side}.2", f"aux{index + 1}.fc2": f"{side}.5"}
-    tensors = {**renamed(state, layers), "backbone.input_mean": torch.zeros(3)}
+    tensors = {**rename_layers(state, layers.get), "backbone.input_mean": torch.zeros(3)}
     for index in range(2):
         first, second = (f"heads.classify.side_classifiers.{index}.{layer}.weight" for layer in (2, 5))
         tensors[first] = tensors[first].unflatten(1, (-1, 4, 4))

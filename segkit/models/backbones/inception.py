@@ -14,9 +14,8 @@ from segkit.models.backbones._inception import (
     convolution,
     folded_mean,
     for_usual_input,
-    renamed,
 )
-from segkit.models.backbones._torchvision import fetch_state
+from segkit.models.backbones._torchvision import fetch_state, rename_layers
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead
 from segkit.models.layers.initialization import initialize
@@ -80,7 +79,7 @@ class InceptionV3(Backbone):
 
     def fetch_weights(self, name: str) -> dict[str, Tensor]:  # noqa: ARG002
         """torchvision's weights, trained on ImageNet, for its usual normalization; see `for_usual_input`."""
-        state = from_torchvision(fetch_state("Inception_V3_Weights.IMAGENET1K_V1"))
+        state = rename_torchvision(fetch_state("Inception_V3_Weights.IMAGENET1K_V1"))
         weight, mean = "backbone.stages.0.0.0.weight", "backbone.stages.0.0.1.running_mean"
         state[weight], input_mean = for_usual_input(state[weight])
         state[mean] = folded_mean(state[weight], input_mean, state[mean])
@@ -213,7 +212,7 @@ _MODULES = {
 _SIDE = "heads.classify.side_classifiers.0"
 
 
-def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state dict of torchvision's Inception v3 under the names of a `Model`."""
     stem = ("0.0", "0.1", "0.2", "1.1", "1.2")
     names = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3")
@@ -224,7 +223,7 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     layers = {"fc": "heads.classify.linear", "AuxLogits.fc": f"{_SIDE}.3"}
     for theirs, ours in blocks.items():
         layers |= {f"{theirs}.conv": f"{ours}.0", f"{theirs}.bn": f"{ours}.1"}
-    tensors = renamed(state, layers)
+    tensors = rename_layers(state, layers.get)
     tensors[f"{_SIDE}.3.weight"] = tensors[f"{_SIDE}.3.weight"][:, :, None, None]
     return tensors
 

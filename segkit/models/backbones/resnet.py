@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segkit.models.backbones._base import BACKBONES, Backbone, BackboneEntry
-from segkit.models.backbones._torchvision import fetch_state
+from segkit.models.backbones._torchvision import fetch_state, rename_layers
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.layers.activation import ActivationName, create_activation
 from segkit.models.layers.conv import ConvNormActivation, ConvStyle
@@ -117,7 +117,7 @@ class ResNet(Backbone):
         output_stride: int,
     ) -> None:
         super().__init__()
-        self.weights = architecture.weights
+        self.torchvision_weights = architecture.weights
         self.stem = ConvNormActivation(in_channels, 64, 7, 2, style=style)
         self.pool = create_pool(pool)
         self.stages = nn.ModuleList()
@@ -153,26 +153,25 @@ class ResNet(Backbone):
 
     def fetch_weights(self, name: str) -> dict[str, Tensor]:  # noqa: ARG002
         """Torchvision's first weights, trained as in the paper; see `Backbone.fetch_weights`."""
-        return rename_torchvision(fetch_state(self.weights))
+        return rename_torchvision(fetch_state(self.torchvision_weights))
 
 
 def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of torchvision's ResNet under the names of a `Model` that classifies."""
-    return {_renamed(name): tensor for name, tensor in state.items()}
+    return rename_layers(state, _renamed)
 
 
-def _renamed(name: str) -> str:
-    match name.split("."):
-        case ["fc", tensor]:
-            return f"heads.classify.linear.{tensor}"
-        case [layer, tensor]:
-            return f"backbone.stem.{_position(layer)}.{tensor}"
-        case [stage, block, "downsample", position, tensor]:
-            return f"backbone.stages.{int(stage[-1]) - 1}.{block}.shortcut.{position}.{tensor}"
-        case [stage, block, layer, tensor]:
-            path = f"backbone.stages.{int(stage[-1]) - 1}.{block}.residual.conv{layer[-1]}"
-            return f"{path}.{_position(layer)}.{tensor}"
-    raise LookupError(f"torchvision's ResNet has no tensor {name!r}")
+def _renamed(layer: str) -> str | None:
+    match layer.split("."):
+        case ["fc"]:
+            return "heads.classify.linear"
+        case ["conv1" | "bn1" as name]:
+            return f"backbone.stem.{_position(name)}"
+        case ["layer1" | "layer2" | "layer3" | "layer4" as stage, block, "downsample", position]:
+            return f"backbone.stages.{int(stage[-1]) - 1}.{block}.shortcut.{position}"
+        case ["layer1" | "layer2" | "layer3" | "layer4" as stage, block, name]:
+            return f"backbone.stages.{int(stage[-1]) - 1}.{block}.residual.conv{name[-1]}.{_position(name)}"
+    return None
 
 
 def _position(layer: str) -> int:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from segkit.models.backbones._base import BACKBONES, BackboneEntry
 from segkit.models.backbones._pattern import parse_pattern
-from segkit.models.backbones._torchvision import fetch_state
+from segkit.models.backbones._torchvision import fetch_state, rename_layers
 from segkit.models.backbones.plain import FullyConnected, PlainBackbone
 from segkit.models.layers.activation import ActivationName
 from segkit.models.layers.conv import ConvStyle
@@ -57,43 +57,44 @@ class VggBackbone(PlainBackbone):
         Asks the network; raises `SegkitError` when they cannot be fetched.
         """
         variant = f"VGG{self.depth}{'_BN' if self.style.norm == 'batch' else ''}"
-        return self.from_torchvision(fetch_state(f"{variant}_Weights.IMAGENET1K_V1"))
+        return rename_torchvision(fetch_state(f"{variant}_Weights.IMAGENET1K_V1"))
 
-    def from_torchvision(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The state dict of torchvision's network of this depth under the names of a `Model`.
 
-        torchvision's convolutions have a bias in front of batch normalization too, which only shifts the mean that is
-        subtracted next: it is taken off the running mean, and the network computes the same with fewer parameters.
-        """
-        modules = self._torchvision_modules()
-        fully_connected = {"0": (-1, 512, 7, 7), "3": (-1, 4096, 1, 1), "6": (-1, 4096, 1, 1)}
-        renamed: dict[str, Tensor] = {}
-        for key, tensor in state.items():
-            part, index, name = key.split(".")
-            if part == "features":
-                renamed[f"backbone.{modules[int(index)]}.{name}"] = tensor
-            else:
-                flattened = tensor.view(fully_connected[index]) if name == "weight" else tensor
-                renamed[f"heads.classify.layers.{index}.{name}"] = flattened
-        if self.style.norm == "batch":
-            for mean in [name for name in renamed if name.endswith("running_mean")]:
-                renamed[mean] = renamed[mean] - renamed.pop(mean.replace("1.running_mean", "0.bias"))
-        return renamed
+def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of torchvision's VGG of any depth under the names of a `Model`.
 
-    def _torchvision_modules(self) -> dict[int, str]:
-        """torchvision's number of every layer, pools included, to its name here."""
-        names: dict[int, str] = {}
-        normalized = self.style.norm != "none"
-        number = 0
-        for level, layers in enumerate(self.levels):
-            assert isinstance(layers, nn.Sequential)
-            for block in range(len(layers)):
-                names[number] = f"levels.{level}.{block}.0"
-                if normalized:
-                    names[number + 1] = f"levels.{level}.{block}.1"
-                number += 3 if normalized else 2  # the activation is counted too
-            number += 1  # the pool
-        return names
+    torchvision's convolutions have a bias in front of batch normalization too, which only shifts the mean that is
+    subtracted next: it is taken off the running mean, and the network computes the same with fewer parameters.
+    """
+    tensors = rename_layers(state, _torchvision_names(state).get)
+    for index, side in ((0, 7), (3, 1), (6, 1)):
+        weight = f"heads.classify.layers.{index}.weight"
+        tensors[weight] = tensors[weight].unflatten(1, (-1, side, side))
+    for mean in [name for name in tensors if name.endswith("running_mean")]:
+        tensors[mean] = tensors[mean] - tensors.pop(mean.replace("1.running_mean", "0.bias"))
+    return tensors
+
+
+def _torchvision_names(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """torchvision's layers to their names here.
+
+    torchvision numbers convolutions, normalizations, activations and pools in one row: after a longer step than that to
+    the next convolution there was a pool.
+    """
+    names = {f"classifier.{index}": f"heads.classify.layers.{index}" for index in (0, 3, 6)}
+    step = 3 if any(name.endswith("running_mean") for name in state) else 2
+    level, block, expected = 0, 0, 0
+    for number in sorted(int(name.split(".")[1]) for name, tensor in state.items() if _is_filter(name, tensor)):
+        if number > expected:
+            level, block = level + 1, 0
+        names[f"features.{number}"] = f"backbone.levels.{level}.{block}.0"
+        names[f"features.{number + 1}"] = f"backbone.levels.{level}.{block}.1"
+        block, expected = block + 1, number + step
+    return names
+
+
+def _is_filter(name: str, tensor: Tensor) -> bool:
+    return name.startswith("features.") and name.endswith(".weight") and tensor.dim() == 4
 
 
 def _register(name: str, depth: int, default_norm: NormName) -> None:

@@ -142,7 +142,7 @@ def test_logits_are_torchvisions_in_evaluation_and_without_dropout_in_training()
     theirs = torchvision.models.alexnet(num_classes=10, dropout=0)
     randomize(theirs, images)
     ours = classifier("alexnet_tv", num_classes=10)
-    ours.load_state_dict(alexnet.from_torchvision(theirs.state_dict()))
+    ours.load_state_dict(alexnet.rename_torchvision(theirs.state_dict()))
     for layer in ours.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0

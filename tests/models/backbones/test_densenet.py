@@ -142,5 +142,5 @@ def test_imagenet_weights_are_torchvisions_under_our_names(monkeypatch: pytest.M
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_weights_named_are_published(name: str) -> None:
     with torch.device("meta"):
-        weights = torchvision.models.get_weight(BACKBONES.get(name).build(3).weights)
+        weights = torchvision.models.get_weight(BACKBONES.get(name).build(3).torchvision_weights)
     assert weights.url.split("/")[-1].startswith(f"{name}-")

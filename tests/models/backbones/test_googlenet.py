@@ -230,7 +230,7 @@ def test_logits_are_torchvisions_in_evaluation_and_without_dropout_in_training(s
     images = random_images(*size)
     theirs = torchvisions(images)
     ours = without_dropout(classifier("googlenet_tv", num_classes=10))
-    ours.load_state_dict(googlenet.from_torchvision(theirs.state_dict()))
+    ours.load_state_dict(googlenet.rename_torchvision(theirs.state_dict()))
     with torch.inference_mode():
         expected = theirs.eval()(images)
         assert depends_on_images(expected)

@@ -88,7 +88,7 @@ def test_padding_leaves_the_middle_of_the_finest_map_as_it_is() -> None:
 
 def test_logits_are_torchvisions_in_evaluation_and_without_dropout_in_training(theirs: nn.Module) -> None:
     ours = classifier()
-    ours.load_state_dict(inception.from_torchvision(theirs.state_dict()))
+    ours.load_state_dict(inception.rename_torchvision(theirs.state_dict()))
     for layer in ours.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0
