@@ -69,9 +69,7 @@ class Pipeline(Config):
             raise UsageError("the image holds values that are no finite numbers; replace them before use")
         unit -= np.float32(self.low)
         unit *= np.float32(1 / (self.high - self.low))
-        if self.size is None:
-            return unit
-        return resize(_middle_of_proportions(unit, self.size) if self.keep_proportions else unit, self.size)
+        return self._resized(unit)
 
     def center(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """The part of unit values (H, W, C) that the network sees: the middle of `center_crop`, or everything."""
@@ -88,6 +86,23 @@ class Pipeline(Config):
     def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Stored values to the network's input (C, H, W): `to_unit`, `center`, then `normalize`."""
         return self.normalize(self.center(self.to_unit(image)))
+
+    def seen(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Stored values (H, W) or (H, W, C) of what `prepare` gives the network: resized and cut, dtype kept.
+
+        Raises `UsageError` as `with_channels` does.
+        """
+        stored = self.with_channels(image)
+        if self.size is None:
+            return stored
+        seen = self.center(self._resized(stored.astype(np.float32)))
+        return np.rint(seen).astype(stored.dtype) if np.issubdtype(stored.dtype, np.integer) else seen
+
+    def _resized(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(H, W, C) in `size`, stretched or its middle as `keep_proportions` says; without `size` as it is."""
+        if self.size is None:
+            return image
+        return resize(_middle_of_proportions(image, self.size) if self.keep_proportions else image, self.size)
 
     def with_channels(self, image: NDArray[Any]) -> NDArray[Any]:
         """Stored values (H, W) or (H, W, C) to stored values (H, W, channels), converted where the pipeline says so.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,16 +22,14 @@ class Activation:
 
     Attributes:
         name: path of its convolution in the network.
-        maps: (C, h, w), behind the normalization and activation that follow the convolution.
+        shape: channels, height and width of its answer.
+        maps: (n, h, w), the channels of the largest mean absolute value, strongest first, behind the normalization and
+            activation that follow the convolution.
     """
 
     name: str
+    shape: tuple[int, int, int]
     maps: NDArray[np.float32]
-
-    def strongest(self, count: int) -> NDArray[np.intp]:
-        """The channels of the largest mean absolute value, strongest first."""
-        strength = np.abs(self.maps).mean(axis=(1, 2))
-        return np.argsort(-strength, kind="stable")[:count]
 
 
 def first_filters(network: Model) -> NDArray[np.float32]:
@@ -46,31 +43,64 @@ def first_filters(network: Model) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def activations(subject: Subject) -> list[Activation]:
-    """What every convolution answers to the image, in the order of computation."""
-    found: list[tuple[str, Tensor]] = []
-    with _listening(subject.network, found):
-        subject.logits(subject.batch)
-    return [Activation(name, maps[0].cpu().numpy()) for name, maps in found]
+def convolutions(subject: Subject) -> list[str]:
+    """The convolutions that run on the image, in the order of computation."""
+    listener = _Listener(subject.network, (), 0)
+    listener.listen(subject)
+    return listener.names
 
 
-@contextmanager
-def _listening(network: nn.Module, found: list[tuple[str, Tensor]]) -> Iterator[None]:
-    """Keep the output of every convolution, and in its place what the layers behind it make of it."""
+@torch.no_grad()
+def activations(subject: Subject, wanted: Collection[int], most: int) -> list[Activation]:
+    """The `most` strongest maps of those convolutions, `wanted` being positions among `convolutions`.
 
-    def hear(module: nn.Module, _inputs: object, output: object) -> None:
+    Nothing else is kept: all maps of a large image would take more memory than the network itself.
+    """
+    listener = _Listener(subject.network, wanted, most)
+    listener.listen(subject)
+    return listener.found
+
+
+class _Listener:
+    """Hears every convolution, and in its place what the layers behind it make of its output."""
+
+    def __init__(self, network: nn.Module, wanted: Collection[int], most: int) -> None:
+        self.names: list[str] = []
+        self.found: list[Activation] = []
+        self._names = {module: name for name, module in network.named_modules()}
+        self._wanted, self._most = wanted, most
+        self._shape: torch.Size | None = None
+        self._last: Tensor | None = None
+
+    def listen(self, subject: Subject) -> None:
+        """Run the network once."""
+        leaves = [module for module in self._names if next(module.children(), None) is None]
+        handles = [module.register_forward_hook(self._hear) for module in leaves]
+        try:
+            subject.logits(subject.batch)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._keep()
+
+    def _hear(self, module: nn.Module, _inputs: object, output: object) -> None:
         if not isinstance(output, Tensor) or output.ndim != 4:
             return
         if isinstance(module, _CONVOLUTIONS):
-            found.append((names[module], output.clone()))
-        elif found and output.shape == found[-1][1].shape:
-            found[-1] = found[-1][0], output.clone()
+            self._keep()
+            self.names.append(self._names[module])
+        elif output.shape != self._shape:
+            return
+        self._shape = output.shape
+        if len(self.names) - 1 in self._wanted:
+            self._last = output.clone()  # what follows may write into it
 
-    names = {module: name for name, module in network.named_modules()}
-    leaves = [module for module in names if next(module.children(), None) is None]
-    handles = [module.register_forward_hook(hear) for module in leaves]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    def _keep(self) -> None:
+        """The strongest maps of the convolution heard last, now that nothing else comes behind it."""
+        if self._last is None:
+            return
+        maps = self._last[0]
+        order = maps.abs().mean(dim=(1, 2)).argsort(descending=True, stable=True)[: self._most]
+        channels, height, width = maps.shape
+        self.found.append(Activation(self.names[-1], (channels, height, width), maps[order].cpu().numpy()))
+        self._last = None

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segkit.explanation.subject import Subject
+from segkit.explanation.subject import Subject, listening_to_maps
 
 SHARE = 1 - 0.9545
 """A pixel counts whose gradient is above this share of the largest: where a Gaussian is two deviations wide."""
@@ -42,14 +42,14 @@ def effective_fields(subject: Subject) -> list[EffectiveField]:
     receptive field in deep convolutional neural networks", section 4.1; there averaged over images).
     """
     batch = subject.batch.clone().requires_grad_()
-    found: list[EffectiveField] = []
-    multiple = subject.network.stride_multiple
-    height, width = (max(side // multiple, 1) * multiple for side in batch.shape[-2:])
-    maps = subject.network.backbone(batch[..., :height, :width]).maps
-    for number, (map_, spec) in enumerate(zip(maps, subject.network.backbone.specs, strict=True)):
-        found.append(_field(f"map {number + 1}", map_, spec.stride, batch, subject))
+    with listening_to_maps(subject.network) as heard:
+        logits = subject.logits(batch)
+    found = [
+        _field(f"map {number}", map_, spec.stride, batch, subject)
+        for number, (map_, spec) in enumerate(zip(heard[0], subject.network.backbone.specs, strict=True), start=1)
+    ]
     if subject.task == "segment":
-        found.append(_field("logits", subject.logits(batch), 1, batch, subject))
+        found.append(_field("logits", logits, 1, batch, subject))
     return found
 
 

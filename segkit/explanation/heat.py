@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segkit.explanation.subject import Subject
+from segkit.explanation.subject import Subject, listening_to_maps
+from segkit.ops.sizes import crop
 from segkit.structures import Progress
 
 _BATCH = 8
@@ -50,26 +51,32 @@ def grad_cam(subject: Subject, class_index: int) -> Heat:
     interpretable semantic segmentation via gradient-weighted class activation mapping", equation 2). Negative parts
     are left out.
     """
-    kept: list[Tensor] = []
-
-    def keep(_module: object, _inputs: object, features: object) -> None:
-        maps: tuple[Tensor, ...] = features.maps  # type: ignore[attr-defined]
-        kept.append(maps[-1])
-
-    handle = subject.network.backbone.register_forward_hook(keep)
-    try:
+    with listening_to_maps(subject.network) as heard:
         logits = subject.logits(subject.batch.clone().requires_grad_())[0]
-    finally:
-        handle.remove()
+    coarsest = heard[0][-1]
     score = logits[class_index]
     if subject.task == "segment":
         score = score[logits.argmax(dim=0) == class_index].sum()
-    gradient = torch.autograd.grad(score, kept[0])[0]
+    gradient = torch.autograd.grad(score, coarsest)[0]
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    map_ = (weights * kept[0]).sum(dim=1)[0].relu().detach().cpu().numpy()
-    height, width = subject.batch.shape[-2:]
-    enlarged: NDArray[np.float32] = np.asarray(cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR))
-    return _scaled(subject.within_image(enlarged))
+    map_ = (weights * coarsest).sum(dim=1)[0].relu().detach().cpu().numpy()
+    return _scaled(subject.within_image(_over_batch(map_, subject)))
+
+
+def _over_batch(map_: NDArray[np.float32], subject: Subject) -> NDArray[np.float32]:
+    """A map (h, w) of the backbone's last level, enlarged to where its units lie on the batch.
+
+    They cover what the network mirrored on as well. Where layers without padding lost the border, the units lie in the
+    middle, one stride apart, and the outermost stand for what is beyond them.
+    """
+    padding, stride = subject.padding, subject.network.backbone.specs[-1].stride
+    top, bottom, left, right = padding
+    height, width = subject.batch.shape[-2] + top + bottom, subject.batch.shape[-1] + left + right
+    rows, columns = (min(units * stride, side) for units, side in zip(map_.shape, (height, width), strict=True))
+    enlarged = cv2.resize(map_, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    above, before = (height - rows) // 2, (width - columns) // 2
+    lost = ((above, height - rows - above), (before, width - columns - before))
+    return crop(np.pad(enlarged, lost, mode="edge"), padding)
 
 
 @torch.no_grad()
@@ -85,10 +92,11 @@ def occlusion(subject: Subject, class_indices: Sequence[int], progress: Progress
     decided = before.argmax(dim=1)[0]
     probabilities = _probabilities(before, decided, class_indices)
     side = max(max(height, width) // _PATCHES_PER_SIDE, 2)
+    at_once = max(1, min(_BATCH, subject.whole_limit // (height * width)))
     corners = [(top, left) for top in _starts(height, side) for left in _starts(width, side)]
     falls, covered = np.zeros((len(class_indices), height, width), np.float32), np.zeros((height, width), np.float32)
-    for begin in range(0, len(corners), _BATCH):
-        some = corners[begin : begin + _BATCH]
+    for begin in range(0, len(corners), at_once):
+        some = corners[begin : begin + at_once]
         occluded = subject.batch.repeat(len(some), 1, 1, 1)
         for image, (top, left) in zip(occluded, some, strict=True):
             image[:, top : top + side, left : left + side] = 0  # the mean colour, once normalized

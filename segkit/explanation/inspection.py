@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.explanation.activations import Activation, activations, first_filters
+from segkit.explanation.activations import Activation, activations, convolutions, first_filters
 from segkit.explanation.heat import Heat, grad_cam, likely_classes, occlusion
 from segkit.explanation.subject import Subject, open_subject
 from segkit.inference.predictor import Predictor
@@ -73,8 +73,9 @@ def inspect(predictor: Predictor, image: str | Path, progress: Progress | None =
     """
     subject = open_subject(predictor, image)
     chosen = likely_classes(subject, SHOWN_CLASSES)
-    names = [predictor.classes.names[index] for index in chosen]
-    found = activations(subject)
+    names = {index: predictor.classes.names[index] for index in chosen}
+    layers = len(convolutions(subject))
+    found = activations(subject, _evenly(layers, SHOWN_LAYERS), SHOWN_MAPS)
     cams = [grad_cam(subject, index) for index in chosen]
     falls = occlusion(subject, chosen, progress)
     answer, shown = _answer(predictor, subject, image)
@@ -83,9 +84,9 @@ def inspect(predictor: Predictor, image: str | Path, progress: Progress | None =
         "grad_cam": _heat_pictures("grad_cam", subject, names, cams),
         "occlusion": _heat_pictures("occlusion", subject, names, falls, " (largest fall of the probability {:.2g})"),
         "filters": _filter_pictures(first_filters(subject.network)),
-        "activations": _activation_pictures(_evenly(found, SHOWN_LAYERS)),
+        "activations": _activation_pictures(found),
     }
-    return Inspection(subject.task, subject.network.config.backbone, answer, groups, len(found))
+    return Inspection(subject.task, subject.network.config.backbone, answer, groups, layers)
 
 
 def _answer(predictor: Predictor, subject: Subject, image: str | Path) -> tuple[str, tuple[Picture, ...]]:
@@ -100,12 +101,14 @@ def _answer(predictor: Predictor, subject: Subject, image: str | Path) -> tuple[
 
 
 def _heat_pictures(
-    kind: str, subject: Subject, names: Sequence[str], heats: Sequence[Heat], detail: str = ""
+    kind: str, subject: Subject, names: Mapping[int, str], heats: Sequence[Heat], detail: str = ""
 ) -> tuple[Picture, ...]:
-    return tuple(
-        Picture(f"{kind}_{_plain(name)}.png", name + detail.format(heat.peak), heat_over(subject.image, heat.values))
-        for name, heat in zip(names, heats, strict=True)
-    )
+    """One picture per class; its index keeps apart the names that are equal as file names."""
+    pictures = []
+    for (index, name), heat in zip(names.items(), heats, strict=True):
+        file = f"{kind}_{index}_{_plain(name)}.png"
+        pictures.append(Picture(file, name + detail.format(heat.peak), heat_over(subject.image, heat.values)))
+    return tuple(pictures)
 
 
 def _filter_pictures(filters: NDArray[np.float32]) -> tuple[Picture, ...]:
@@ -123,20 +126,19 @@ def _filter_pictures(filters: NDArray[np.float32]) -> tuple[Picture, ...]:
 def _activation_pictures(found: Sequence[Activation]) -> tuple[Picture, ...]:
     pictures = []
     for number, activation in enumerate(found, start=1):
-        strongest = activation.strongest(SHOWN_MAPS)
-        channels, height, width = activation.maps.shape
-        tiles = [map_tile(activation.maps[channel]) for channel in strongest]
+        channels, height, width = activation.shape
+        tiles = [map_tile(map_) for map_ in activation.maps]
         caption = f"{activation.name}: {channels} maps of {height} x {width}"
         file = f"activations/{number:02d}_{_plain(activation.name)}.png"
         pictures.append(Picture(file, caption, mosaic(tiles, _MAP_SIDE, 4)))
     return tuple(pictures)
 
 
-def _evenly(found: Sequence[Activation], most: int) -> list[Activation]:
-    """At most so many, evenly spaced, the first and the last among them."""
-    if len(found) <= most:
-        return list(found)
-    return [found[round(step * (len(found) - 1) / (most - 1))] for step in range(most)]
+def _evenly(count: int, most: int) -> list[int]:
+    """At most so many positions below `count`, evenly spaced, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(step * (count - 1) / (most - 1)) for step in range(most)]
 
 
 def _plain(name: str) -> str:

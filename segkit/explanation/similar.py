@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from segkit.data.image_io import read_image
 from segkit.errors import SegkitError, UsageError
-from segkit.explanation.subject import network_of, prepare
+from segkit.explanation.subject import listening_to_maps, network_of, prepare, read_whole
 from segkit.inference.predictor import Predictor
 from segkit.structures import Progress
 
@@ -42,7 +41,7 @@ def find_similar(
 
     Raises:
         UnreadableFileError: the image cannot be read; bad files among `files` go into `errors` instead.
-        UsageError: the image has not the model's channels, or no other file is left.
+        UsageError: the image has not the model's channels or is too large to be taken whole, or no other file is left.
     """
     others = [file for file in files if file.resolve() != Path(image).resolve()]
     if not others:
@@ -69,18 +68,15 @@ def hidden_vector(predictor: Predictor, image: str | Path) -> NDArray[np.float32
     Raises as `find_similar`.
     """
     network = network_of(predictor)
-    batch = prepare(predictor, predictor.pipeline.with_channels(read_image(image)))
+    batch = prepare(predictor, read_whole(predictor.pipeline, image))
     if predictor.task == "segment":
-        heard: list[Tensor] = []
-        handle = network.backbone.register_forward_hook(lambda _m, _i, features: heard.append(features.maps[-1]))
-        try:
+        with listening_to_maps(network) as maps:
             network(batch)
-        finally:
-            handle.remove()
+        vector = maps[-1][-1][0].float()
     else:
-        with _last_inputs(network.heads["classify"]) as heard:
+        with _last_inputs(network.heads["classify"]) as inputs:
             network(batch)
-    vector = heard[-1][0].float()
+        vector = inputs[-1][0].float()
     found: NDArray[np.float32] = (
         vector.flatten(1).mean(dim=1).cpu().numpy() if vector.ndim == 3 else vector.cpu().numpy()
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,8 @@ from segkit.errors import UsageError
 from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.predictor import Predictor
 from segkit.models.model import Model
-from segkit.ops.sizes import crop, pad_mirrored
-from segkit.pipeline import Pipeline, resize
+from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
+from segkit.pipeline import Pipeline
 from segkit.structures import ClassMap
 
 
@@ -31,6 +33,7 @@ class Subject:
         image: stored values (H, W, C), of the size the network sees.
         batch: the prepared image (1, C, H + 2 margin, W + 2 margin).
         margin: pixels the network loses on each side.
+        whole_limit: pixels that are taken at once, in however many images.
     """
 
     network: Model
@@ -38,6 +41,7 @@ class Subject:
     image: NDArray[Any]
     batch: Tensor
     margin: int = 0
+    whole_limit: int = 1536 * 1536
 
     @property
     def task(self) -> str:
@@ -45,9 +49,13 @@ class Subject:
         return self.network.config.task
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the image."""
-        return self.image.shape[0], self.image.shape[1]
+    def padding(self) -> Padding:
+        """Pixels that the network mirrors on to the batch, to sides that it takes."""
+        height, width = (side - 2 * self.margin for side in self.batch.shape[-2:])
+        network = self.network
+        return padding_to_multiple(
+            height, width, network.stride_multiple, network.smallest_image, network.stride_remainder
+        )
 
     def logits(self, batch: Tensor) -> Tensor:
         """The logits (N, K) or (N, K, H, W) of prepared images."""
@@ -67,6 +75,17 @@ def network_of(predictor: Predictor) -> Model:
     return engine.model.eval()
 
 
+@contextmanager
+def listening_to_maps(network: Model) -> Iterator[list[tuple[Tensor, ...]]]:
+    """The maps of the backbone, fine to coarse, of every image the network is given meanwhile."""
+    heard: list[tuple[Tensor, ...]] = []
+    handle = network.backbone.register_forward_hook(lambda _module, _given, features: heard.append(features.maps))
+    try:
+        yield heard
+    finally:
+        handle.remove()
+
+
 def open_subject(predictor: Predictor, image: str | Path) -> Subject:
     """Read and prepare one image for a predictor's network.
 
@@ -75,11 +94,18 @@ def open_subject(predictor: Predictor, image: str | Path) -> Subject:
         UsageError: the number of channels is not the model's, or the image is too large to be taken whole.
     """
     network, pipeline = network_of(predictor), predictor.pipeline
+    stored = read_whole(pipeline, image)
+    batch = prepare(predictor, stored)
+    return Subject(network, predictor.classes, pipeline.seen(stored), batch, pipeline.margin, pipeline.whole_limit)
+
+
+def read_whole(pipeline: Pipeline, image: str | Path) -> NDArray[Any]:
+    """The stored values (H, W, C) of a file that the network can take in one piece; raises as `open_subject`."""
     stored = pipeline.with_channels(read_image(image))
     height, width = stored.shape[:2]
     if pipeline.size is None and height * width > pipeline.whole_limit:
         raise UsageError(f"{image} has {width} x {height} pixels, too many to look into at once; cut out a part of it")
-    return Subject(network, predictor.classes, _shown(stored, pipeline), prepare(predictor, stored), pipeline.margin)
+    return stored
 
 
 def prepare(predictor: Predictor, stored: NDArray[Any]) -> Tensor:
@@ -87,10 +113,3 @@ def prepare(predictor: Predictor, stored: NDArray[Any]) -> Tensor:
     prepared = pad_mirrored(predictor.pipeline.prepare(stored), (predictor.pipeline.margin,) * 4)
     device = next(network_of(predictor).parameters()).device
     return torch.from_numpy(np.ascontiguousarray(prepared))[None].to(device)
-
-
-def _shown(stored: NDArray[Any], pipeline: Pipeline) -> NDArray[Any]:
-    if pipeline.size is None:
-        return stored
-    resized = resize(stored.astype(np.float32), pipeline.size)
-    return np.rint(resized).astype(stored.dtype) if np.issubdtype(stored.dtype, np.integer) else resized

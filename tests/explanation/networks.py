@@ -46,12 +46,28 @@ def bright_classifier() -> Predictor:
     return _predictor(model, "classify")
 
 
-def bright_segmenter() -> Predictor:
+def bright_segmenter(depth: int = 3) -> Predictor:
     """Random weights: for what holds of any network."""
     torch.manual_seed(0)
     return _predictor(
-        create_model("plain", "unet", num_classes=3, backbone_options={"width": 4, "depth": 3}), "segment"
+        create_model("plain", "unet", num_classes=3, backbone_options={"width": 4, "depth": depth}), "segment"
     )
+
+
+def bright_unet2015(task: Any) -> Predictor:
+    """Says class 1 as far as the image is bright, and loses the border of every map."""
+    torch.manual_seed(0)
+    decoder = "unet2015" if task == "segment" else None
+    model = create_model("unet2015", decoder, num_classes=3, task=task, backbone_options={"width": 2, "depth": 3})
+    _pass_brightness_on(model)
+    with torch.no_grad():
+        for part in (model.decoder, model.heads):
+            for parameter in part.parameters() if part is not None else ():
+                parameter.abs_()  # what is bright speaks for a class, never against it
+        *_, weight, bias = model.heads.parameters()
+        weight[[0, 2]] = 0
+        bias.zero_()
+    return _predictor(model, task)
 
 
 def _pass_brightness_on(model: Model) -> None:
@@ -64,4 +80,5 @@ def _pass_brightness_on(model: Model) -> None:
 
 
 def _predictor(model: Model, task: Any) -> Predictor:
-    return Predictor(TorchEngine(model), plain_pipeline(size=None), class_map(3), task)
+    sizes = {name: getattr(model, name) for name in ("margin", "stride_multiple", "stride_remainder")}
+    return Predictor(TorchEngine(model), plain_pipeline(size=None, **sizes), class_map(3), task)

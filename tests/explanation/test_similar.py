@@ -72,3 +72,10 @@ def test_segmentation_takes_the_mean_of_the_coarsest_map(files: list[Path]) -> N
 def test_an_image_alone_has_no_neighbours(files: list[Path]) -> None:
     with pytest.raises(UsageError, match=r"there is no image besides .*query\.png; name a folder with others"):
         find_similar(bright_classifier(), files[0], files[:1], top=6)
+
+
+def test_images_too_large_for_one_piece_are_refused(files: list[Path]) -> None:
+    small = bright_segmenter()
+    predictor = Predictor(small.engine, plain_pipeline(whole_limit=4095), small.classes, "segment")
+    with pytest.raises(UsageError, match=r"query\.png has 64 x 64 pixels, too many to look into at once"):
+        find_similar(predictor, files[0], files, top=1)
