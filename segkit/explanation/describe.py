@@ -13,11 +13,11 @@ from segkit.errors import UsageError
 from segkit.explanation.effective_field import EffectiveField, effective_fields
 from segkit.explanation.subject import open_subject
 from segkit.inference.loading import SUFFIX, find_model_file, load
-from segkit.modelfile import read_card
+from segkit.modelfile import RUN_MODEL, read_card
 from segkit.models.backbones._base import BACKBONES
 from segkit.models.complexity import Complexity, measure_complexity
 from segkit.models.config import ModelConfig, Option
-from segkit.models.factory import build_model
+from segkit.models.factory import build_model, refuse_without_effect
 from segkit.models.model import Model
 
 USUAL_SIZE = 224
@@ -99,6 +99,7 @@ def describe(
         },
         source="model",
     )
+    refuse_without_effect(config, config.backbone_options)
     network = build_without_weights(config)
     side = size or natural_size(network)
     return Description(name, network.config, measure_complexity(network, config.in_channels, (side, side)))
@@ -124,7 +125,7 @@ def _describe_model(name: str, size: int | None, image: str | Path | None) -> De
     if image is None:
         card = read_card(find_model_file(name))
         network = build_without_weights(ModelConfig.parse(card.model, source="model"))
-        own = card.pipeline.get("size") or (natural_size(network),) * 2
+        own = card.pipeline.get("center_crop") or card.pipeline.get("size") or (natural_size(network),) * 2
         sides = (size, size) if size else (own[0], own[1])
         return Description(name, network.config, measure_complexity(network, network.config.in_channels, sides))
     if size is not None:
@@ -136,15 +137,19 @@ def _describe_model(name: str, size: int | None, image: str | Path | None) -> De
 
 
 def _is_model(name: str) -> bool:
-    """Whether a name means a trained model; raises `UsageError` where it means nothing."""
-    if name.endswith(SUFFIX) or Path(name).exists():
+    """Whether a name means a trained model; raises `UsageError` where it means nothing.
+
+    A backbone goes before a file or folder that happens to be called like it, but for a run's folder.
+    """
+    path = Path(name)
+    if name.endswith(SUFFIX) or (path / RUN_MODEL).is_file():
         return True
     try:
         BACKBONES.get(name.partition("+")[0])
     except UsageError as unknown:
         try:
             find_model_file(name)
-        except UsageError:
-            raise unknown from None
+        except UsageError as no_model:
+            raise (no_model if path.is_dir() else unknown) from None
         return True
     return False

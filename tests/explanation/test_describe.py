@@ -42,6 +42,11 @@ def test_options_reach_the_parts() -> None:
     assert small.complexity.layers[-1].output == (2, 64, 64)
 
 
+def test_options_without_effect_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"lenet5: option output=rbf has no effect: it is for --task classify"):
+        describe("lenet5+unet", backbone_options={"output": "rbf"})
+
+
 def test_a_model_file_and_an_image(tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
     save(model)
@@ -76,3 +81,22 @@ def test_cells() -> None:
     assert layer.name.startswith("backbone")
     assert (short_count(999), short_count(112_896_000), short_count(15_470_264_320)) == ("999", "112.9 M", "15.47 G")
     assert (short_bytes(512), short_bytes(3 * 2**20), short_bytes(0)) == ("0.5 KiB", "3.0 MiB", "")
+
+
+def test_a_model_file_is_described_at_the_size_its_network_sees(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    save(model, size=(40, 40), center_crop=(32, 32))
+    assert describe(str(model)).complexity.size == (32, 32)
+    save(model, size=(48, 64))
+    assert describe(str(model)).complexity.size == (48, 64)
+
+
+def test_a_folder_called_like_a_backbone_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("vgg11", "resnet18", "results"):
+        Path(folder).mkdir()
+    save(Path("resnet18/model.safetensors"))
+    assert describe("vgg11", size=32).config.backbone == "vgg11"
+    assert describe("resnet18", size=32).config.backbone == "plain"  # a run, named by its folder
+    with pytest.raises(UsageError, match=r"the folder results has no model.safetensors"):
+        describe("results")
