@@ -4,7 +4,7 @@
 
 A page holds `<!-- describe: ARGUMENTS -->` ... `<!-- end -->`, with the arguments of `segkit describe`; what stands
 between is replaced by the table of that network, and `images/NAME.svg` beside the page is drawn. `--check` writes
-nothing and fails where a page is out of date.
+nothing and fails where a page or a picture of it is out of date.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from segkit.cli.options import parse_assignments
 from segkit.explanation.describe import Description, describe
 from segkit.explanation.table import COLUMNS, layer_cells, summary
 from segkit.models.complexity import Layer
-from segkit.report.architecture import write_architecture
+from segkit.ops.files import write_atomically
+from segkit.report.architecture import architecture_picture
 
 FOLDER = Path(__file__).parents[1] / "docs" / "models"
 _PART = re.compile(r"(<!-- describe: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -65,22 +66,25 @@ def _is_shown(layer: Layer) -> bool:
 
 
 def regenerate(page: Path, write: bool) -> bool:
-    """Whether the page was up to date."""
+    """Whether the page and its pictures were up to date."""
     text = page.read_text(encoding="utf-8")
+    were_up_to_date = []
 
     def replaced(part: re.Match[str]) -> str:
         described = describe_words(part[2])
         picture = FOLDER / "images" / f"{described.name.replace('+', '_').replace('/', '_')}.svg"
+        content = architecture_picture(described.complexity, described.name, picture.suffix)
+        were_up_to_date.append(picture.is_file() and picture.read_bytes() == content)
         if write:
             picture.parent.mkdir(exist_ok=True)
-            write_architecture(described.complexity, described.name, picture)
+            write_atomically(picture, content)
         drawn = f"![map sizes and channels of {described.name}](images/{picture.name})"
         return f"{part[1]}\n{drawn}\n\n{table(described)}\n\n{part[3]}"
 
     new = _PART.sub(replaced, text)
     if write:
         page.write_text(new, encoding="utf-8")
-    return new == text
+    return new == text and all(were_up_to_date)
 
 
 def main() -> None:

@@ -24,6 +24,9 @@ def models(
 ) -> None:
     """List the backbones and decoders that --backbone and --decoder accept."""
     if chart is not None:
+        for given, what in ((search, repr(search)), (as_json, "'--json'")):
+            if given:
+                raise UsageError(f"--chart draws every published score as a picture; leave out {what}")
         _write_chart(chart)
         return
     from segkit.models import list_models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,36 +13,24 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from segkit.errors import UsageError
 from segkit.models.complexity import Complexity, Layer
 from segkit.ops.files import write_atomically
+from segkit.report.drawing import INK, STYLE, picture_bytes
 
 SUFFIXES = (".svg", ".png")
 
-_INK, _LINE = "#24292f", "#d8dee4"
 _COLORS = {"convolution": "#0b7285", "pool": "#e8590c", "upsampling": "#5f3dc4", "concatenation": "#adb5bd"}
 _UPSAMPLING = ("transpose", "upsampl", "unpool", "pixelshuffle", "pixel shuffle", "interpolation", "nails")
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "segkit",
+_STYLE = STYLE | {
     "font.size": 9,
-    "font.family": "sans-serif",
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
     "axes.grid.axis": "y",
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "ytick.major.size": 0,
 }
 
 
 def write_architecture(complexity: Complexity, title: str, path: str | Path) -> None:
-    """Draw every convolution, pool, upsampling and concatenation as a bar: side of its map above, channels below.
+    """Write the picture of a network.
 
     Raises:
         UsageError: the name ends in neither `.svg` nor `.png`, or no layer has a map.
@@ -52,15 +39,19 @@ def write_architecture(complexity: Complexity, title: str, path: str | Path) -> 
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{path} is no name of a picture; use {' or '.join(SUFFIXES)}")
+    write_atomically(path, architecture_picture(complexity, title, suffix))
+
+
+def architecture_picture(complexity: Complexity, title: str, suffix: str) -> bytes:
+    """Draw every convolution, pool, upsampling and concatenation as a bar: side of its map above, channels below.
+
+    Equal networks give equal bytes. Raises `UsageError` where no layer has a map.
+    """
     shown = [(layer, kind) for layer in complexity.layers if (kind := _kind(layer)) is not None]
     if not shown:
         raise UsageError(f"{title} has no layer with a map to draw")
-    content = io.BytesIO()
     with mpl.rc_context(_STYLE):
-        figure = _draw(complexity, title, shown)
-        metadata = {"Date": None, "Creator": None} if suffix == ".svg" else {}
-        figure.savefig(content, format=suffix[1:], dpi=150, metadata=metadata, facecolor="white")
-    write_atomically(path, content.getvalue())
+        return picture_bytes(_draw(complexity, title, shown), suffix)
 
 
 def _kind(layer: Layer) -> str | None:

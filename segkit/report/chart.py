@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
@@ -16,12 +15,12 @@ from segkit.errors import UsageError
 from segkit.explanation.describe import describe
 from segkit.models.published import PublishedScore, published_scores
 from segkit.ops.files import write_atomically
+from segkit.report.drawing import LINE, SOFT, STYLE, picture_bytes
 from segkit.report.write import template
 from segkit.structures import Progress
 
 SUFFIXES = (".png", ".svg", ".html")
 
-_INK, _SOFT, _LINE = "#24292f", "#656d76", "#d8dee4"
 _COLORS = {
     "alexnet": "#c2255c",
     "vgg": "#e8590c",
@@ -29,27 +28,10 @@ _COLORS = {
     "inception": "#5f3dc4",
     "resnet": "#0b7285",
     "densenet": "#2b8a3e",
-    "smp/": "#868e96",
 }
+_OTHER_COLOR = "#868e96"
 _AREA_PER_MILLION = 7.0
 _LABEL_SIZE = 7.5
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "segkit",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-}
 
 
 @dataclass(frozen=True)
@@ -67,8 +49,9 @@ class Point:
 
     @property
     def color(self) -> str:
-        """One per family."""
-        return next(color for prefix, color in _COLORS.items() if self.score.backbone.startswith(prefix))
+        """One per family of segkit's own, and one for all others."""
+        own = (color for prefix, color in _COLORS.items() if self.score.backbone.startswith(prefix))
+        return next(own, _OTHER_COLOR)
 
 
 def chart_points(progress: Progress | None = None) -> list[Point]:
@@ -95,9 +78,9 @@ def write_chart(path: str | Path, progress: Progress | None = None) -> None:
         raise UsageError(f"--chart {path}: the name ends in none of {', '.join(SUFFIXES)}; give it one of them")
     points = chart_points(progress)
     if suffix == ".png":
-        write_atomically(path, _draw(points, "png"))
+        write_atomically(path, _draw(points, ".png"))
         return
-    picture = _draw(points, "svg")
+    picture = _draw(points, ".svg")
     if suffix == ".html":
         svg = picture.decode()
         ranked = sorted(points, key=lambda point: -point.score.top1)
@@ -106,7 +89,7 @@ def write_chart(path: str | Path, progress: Progress | None = None) -> None:
 
 
 def _draw(points: Sequence[Point], suffix: str) -> bytes:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 5.6), layout="constrained")
         axes = figure.add_subplot()
         # Large bubbles first, so that none hides another.
@@ -122,14 +105,11 @@ def _draw(points: Sequence[Point], suffix: str) -> bytes:
         axes.set_xlabel("multiply-adds of one image, 10⁹ (logarithmic)")
         axes.set_ylabel("top-1 on ImageNet, %, as published")
         for million in (10, 50, 100):
-            axes.scatter([], [], _AREA_PER_MILLION * million, color=_SOFT, alpha=0.45, label=f"{million} M")
+            axes.scatter([], [], _AREA_PER_MILLION * million, color=SOFT, alpha=0.45, label=f"{million} M")
         axes.legend(title="parameters", loc="lower right", labelspacing=1.6, borderpad=1.1, frameon=False)
         figure.draw_without_rendering()
         _label(axes, points)
-        content = io.BytesIO()
-        metadata = {"Date": None, "Creator": None} if suffix == "svg" else {}
-        figure.savefig(content, format=suffix, dpi=160, facecolor="white", metadata=metadata)
-        return content.getvalue()
+        return picture_bytes(figure, suffix)
 
 
 def _label(axes: Any, points: Sequence[Point]) -> None:
@@ -146,7 +126,7 @@ def _label(axes: Any, points: Sequence[Point]) -> None:
         chosen = next((i for i, box in enumerate(boxes) if not any(_overlap(box, other) for other in taken)), 0)
         taken.append(boxes[chosen])
         offset = places[chosen]
-        arrow = {"arrowstyle": "-", "color": _LINE, "linewidth": 0.6} if offset[1] else None
+        arrow = {"arrowstyle": "-", "color": LINE, "linewidth": 0.6} if offset[1] else None
         axes.annotate(
             point.score.backbone,
             (point.giga, point.score.top1),

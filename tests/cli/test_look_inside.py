@@ -77,3 +77,12 @@ def test_similar_lists_nearest_and_ends_with_1_for_bad_files(
 def test_chart_of_an_unknown_kind_is_refused_at_once(segkit: Ends, capsys: pytest.CaptureFixture[str]) -> None:
     assert segkit("models", "--chart", "chart.doc") == 2
     assert "--chart chart.doc: the name ends in none of .png, .svg, .html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("word", "left_out"), [("vgg", "'vgg'"), ("--json", "'--json'")])
+def test_chart_takes_neither_a_word_nor_json(
+    segkit: Ends, tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str, left_out: str
+) -> None:
+    assert segkit("models", word, "--chart", tmp_path / "chart.png") == 2
+    assert f"--chart draws every published score as a picture; leave out {left_out}" in capsys.readouterr().err
+    assert not (tmp_path / "chart.png").exists()

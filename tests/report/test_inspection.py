@@ -14,9 +14,9 @@ from benchmarks import model_pages
 from segkit.errors import UsageError
 from segkit.explanation.describe import describe
 from segkit.explanation.inspection import inspect
-from segkit.models.published import published_scores
+from segkit.models.published import PublishedScore, published_scores
 from segkit.report.architecture import write_architecture
-from segkit.report.chart import write_chart
+from segkit.report.chart import Point, write_chart
 from segkit.report.inspection import write_inspection
 from segkit.visualization.mosaic import filter_tiles, heat_over, mosaic
 from tests.explanation.networks import SIDE, bright_classifier, bright_segmenter, write_image
@@ -100,8 +100,24 @@ def test_chart_shows_every_score_with_its_source(tmp_path: Path, monkeypatch: py
         write_chart("chart.gif")
 
 
+def test_a_family_without_a_color_of_its_own_has_one() -> None:
+    points = [Point(PublishedScore(name, 70, 224, ""), 1, 1) for name in ("vgg11", "smp/mobilenet_v2", "swin_t")]
+    assert points[0].color != points[1].color == points[2].color
+
+
 def test_pages_of_the_families_are_up_to_date() -> None:
     pages = sorted(model_pages.FOLDER.glob("*.md"))
     old = [page.name for page in pages if not model_pages.regenerate(page, write=False)]
     assert len(pages) > 10
     assert not old, "run: python -m benchmarks.model_pages"
+
+
+def test_a_page_is_out_of_date_where_only_its_picture_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_pages, "FOLDER", tmp_path)
+    page = tmp_path / "lenet.md"
+    page.write_text("<!-- describe: lenet5 -->\n<!-- end -->")
+    assert not model_pages.regenerate(page, write=True)
+    assert model_pages.regenerate(page, write=False)
+    picture = tmp_path / "images" / "lenet5.svg"
+    picture.write_text(picture.read_text().replace("lenet5", "lenet4"))
+    assert not model_pages.regenerate(page, write=False)
