@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from segkit.errors import UsageError, nearest
 from segkit.modelfile import find_in_run, read_card
-from segkit.models.backbones._base import BACKBONES
+from segkit.models.backbones._base import BACKBONES, BackboneEntry
 from segkit.models.model import Model
 
 # How names in files become the model's: a bare backbone, a bare encoder of smp or timm, a whole model of smp, a
@@ -79,7 +79,8 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
             smp's same network. A run folder means its model.
 
     Raises:
-        UsageError: unknown weights, a folder without a model, or a file of which nothing fits.
+        UsageError: unknown weights, published weights under options they were not trained with, a folder without a
+            model, or a file of which nothing fits.
         ModelFileError: a file that cannot be read.
         SegkitError: published weights that cannot be fetched.
     """
@@ -88,6 +89,7 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
     entry = BACKBONES.get(model.config.backbone)
     published = entry.published_weights
     if str(weights) in published:
+        _require_published_options(model, entry, str(weights))
         return _load(model, _aligned(model.backbone.fetch_weights(str(weights)), model.state_dict()), str(weights))
     if not Path(weights).exists():
         hint = nearest(str(weights), ["none", *published]) or " Most backbones smp/NAME have 'imagenet'."
@@ -107,6 +109,19 @@ def fit_channels(weight: Tensor, channels: int) -> Tensor:
         return weight.sum(dim=1, keepdim=True)
     given = weight.shape[1]
     return weight[:, torch.arange(channels) % given] * (given / channels)
+
+
+def _require_published_options(model: Model, entry: BackboneEntry, weights: str) -> None:
+    """Raise `UsageError` where the weights would fit but the network compute something else than they were made for."""
+    options = model.config.backbone_options
+    other = {name: values for name, values in entry.published_options.items() if options[name] not in values}
+    if other:
+        given = ", ".join(f"{name}={options[name]}" for name in other)
+        trained = ", ".join(f"{name}={' or '.join(map(str, values))}" for name, values in other.items())
+        raise UsageError(
+            f"backbone {model.config.backbone} with {given}: the weights {weights} were trained with {trained}; "
+            "leave the options as they were trained, or use '--weights none'"
+        )
 
 
 def _load(model: Model, tensors: Mapping[str, Tensor], source: str) -> WeightsReport:

@@ -20,8 +20,11 @@ from torch import Tensor
 
 from segkit.errors import ModelFileError, SegkitError, UsageError
 from segkit.modelfile import ModelCard, save_model_file
+from segkit.models.backbones._base import BACKBONES
+from segkit.models.config import Option
 from segkit.models.factory import create_model
 from segkit.models.model import Model
+from segkit.models.options import default_options
 from segkit.models.weights import fit_channels, load_weights
 
 SMALL = {"width": 4, "depth": 3}
@@ -232,6 +235,67 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(SimpleNamespace(a=1)))
     with pytest.raises(ModelFileError, match=r"is a pickle file"):
         load_weights(small_model(), path)
+
+
+PUBLISHED = {
+    "resnet18": {"norm": "batch", "activation": "relu", "weight_standardization": "False", "pool": "overlapping_max"},
+    "vgg11": {"norm": "none or batch", "activation": "relu", "weight_standardization": "False", "pool": "max"},
+    "vgg11_bn": {"norm": "none or batch"},
+    "densenet121": {"growth_rate": "32"},
+}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "option", "value"),
+    [
+        *[("resnet18", "norm", norm) for norm in ("layer", "instance", "group", "none")],
+        ("resnet18", "activation", "elu"),
+        ("resnet18", "weight_standardization", True),
+        ("resnet18", "pool", "max"),
+        *[("vgg11", "norm", norm) for norm in ("layer", "instance", "group")],
+        ("vgg11", "activation", "leaky_relu"),
+        ("vgg11", "weight_standardization", True),
+        ("vgg11", "pool", "average"),
+        ("vgg11_bn", "norm", "layer"),
+        ("densenet121", "growth_rate", 16),
+    ],
+)
+def test_published_weights_are_refused_where_the_network_would_compute_something_else(
+    backbone: str, option: str, value: Option, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.device("meta"):
+        model = create_model(backbone, num_classes=2, backbone_options={option: value})
+    fetched: list[str] = []
+    monkeypatch.setattr(type(model.backbone), "fetch_weights", lambda _, name: fetched.append(name))
+    trained = (
+        f"were trained with {option}={PUBLISHED[backbone][option]}; leave the options as they were trained, or use"
+    )
+    with pytest.raises(UsageError, match=rf"backbone {backbone} with {option}={value}: the weights imagenet {trained}"):
+        load_weights(model, "imagenet")
+    assert fetched == []
+
+
+@pytest.mark.parametrize(("backbone", "options"), [("resnet18", {"dropout": 0.2}), ("vgg11", {"norm": "batch"})])
+def test_published_weights_are_taken_where_the_function_is_theirs(
+    backbone: str, options: dict[str, Option], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = create_model(
+        backbone, "fcn32s", num_classes=2, backbone_options=options, decoder_options={"hidden": (1, 1)}
+    )
+    published = {f"backbone.{name}": tensor + 1 for name, tensor in model.backbone.state_dict().items()}
+    monkeypatch.setattr(type(model.backbone), "fetch_weights", lambda _, name: published)
+    assert load_weights(model, "imagenet").unused == ()
+    assert_loaded(model, published, "")
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if not name.startswith("smp/")])
+def test_every_backbone_with_published_weights_says_which_options_they_were_trained_with(name: str) -> None:
+    entry = BACKBONES.get(name)
+    defaults = default_options(entry.build)
+    assert all(defaults[option] in values for option, values in entry.published_options.items())
+    if entry.published_weights:
+        switchable = {"norm", "activation", "weight_standardization", "pool", "growth_rate"} & defaults.keys()
+        assert switchable == entry.published_options.keys()
 
 
 @pytest.mark.parametrize("family", ["alexnet", "densenet", "googlenet", "inception", "resnet", "vgg"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import lcm
 
 from torch import Tensor, nn
 
+from segkit.models.config import Option
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead, PoolingHead
 from segkit.registry import Registry
@@ -58,6 +59,8 @@ class BackboneEntry:
         family: the library it comes from.
         capabilities: what its instances offer with default options.
         published_weights: names of the pretrained weights that can be fetched for it.
+        published_options: the values published weights were trained with, of the options with which the network would
+            take the weights and compute something else.
         published_variant: the backbone that published weights fit where they do not fit this one.
     """
 
@@ -65,6 +68,7 @@ class BackboneEntry:
     family: str
     capabilities: frozenset[str] = frozenset()
     published_weights: tuple[str, ...] = ()
+    published_options: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     published_variant: str | None = None
 
 

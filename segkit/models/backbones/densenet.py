@@ -158,5 +158,6 @@ for _name, _growth_rate, _layers in (
             partial(build_densenet, _architecture, growth_rate=_growth_rate),
             "segkit",
             published_weights=("imagenet",),
+            published_options={"growth_rate": (_growth_rate,)},
         )
     )

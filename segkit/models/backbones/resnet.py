@@ -226,6 +226,12 @@ for _name, _architecture in ARCHITECTURES.items():
             partial(build_resnet, _architecture),
             "segkit",
             published_weights=("imagenet",) if _architecture.weights else (),
+            published_options={
+                "norm": ("batch",),
+                "activation": ("relu",),
+                "weight_standardization": (False,),
+                "pool": ("overlapping_max",),
+            },
             published_variant=None if _architecture.weights else f"{_name}_tv",
         )
     )

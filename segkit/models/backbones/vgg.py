@@ -123,7 +123,18 @@ def _register(name: str, depth: int, default_norm: NormName) -> None:
         style = ConvStyle(norm, activation, weight_standardization)
         return VggBackbone(in_channels, depth, style, pool, dropout, pooled_maps)
 
-    entry = BackboneEntry(build, "segkit", frozenset({"pool_indices"}), published_weights=("imagenet",))
+    entry = BackboneEntry(
+        build,
+        "segkit",
+        frozenset({"pool_indices"}),
+        published_weights=("imagenet",),
+        published_options={
+            "norm": ("none", "batch"),
+            "activation": ("relu",),
+            "weight_standardization": (False,),
+            "pool": ("max",),
+        },
+    )
     BACKBONES.register(name)(entry)
 
 
