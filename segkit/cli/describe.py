@@ -29,7 +29,8 @@ def describe(
     image: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Measure the effective receptive fields of a trained model on this image."
+            callback=options.image_on_disk,
+            help="Measure the effective receptive fields of a trained model on this image.",
         ),
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw the architecture: FILE.svg or FILE.png.")] = None,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from segkit.cli import options
 
 
 def inspect(
     model: options.Model,
-    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Image file.")],
+    image: options.Image,
     output: options.Output,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
@@ -21,10 +16,12 @@ def inspect(
     from segkit.experiment.console import Teller
     from segkit.explanation.inspection import inspect as run_inspection
     from segkit.inference.loading import load
-    from segkit.report.inspection import write_inspection
+    from segkit.report.inspection import claim_folder, write_inspection
 
     teller = Teller(quiet)
     predictor = load(model, device=device, precision="fp32")
+    teller.tell(*predictor.notes)
+    claim_folder(output)  # before the work, which takes minutes
     with teller.progress("covering parts of the image") as advance:
         inspection = run_inspection(predictor, image, advance)
     page = write_inspection(inspection, model, image.name, output)

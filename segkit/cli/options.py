@@ -50,6 +50,18 @@ GroupBy = Annotated[
 ]
 
 
+def image_on_disk(path: Path | None) -> Path | None:
+    """The path of an image, which may lie in a file of many; raises `UsageError` where there is no such file."""
+    from segkit.data.readers._base import file_on_disk
+
+    if path is not None and not file_on_disk(path).is_file():
+        raise UsageError(f"the image {path} does not exist or is no file; name an image file")
+    return path
+
+
+Image = Annotated[Path, typer.Argument(callback=image_on_disk, help="Image file.")]
+
+
 def data_settings(
     *,
     format_name: str | None = None,

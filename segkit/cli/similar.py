@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from segkit.errors import NOT_COMPLETED
 
 def similar(
     model: options.Model,
-    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Image file.")],
+    image: options.Image,
     inputs: Annotated[list[str], typer.Argument(help="Images, folders, globs, or a .txt file with one path per line.")],
     top: Annotated[int, typer.Option(min=1, help="Images listed.")] = 6,
     as_json: options.Json = False,
@@ -28,6 +27,8 @@ def similar(
 
     files = expand_inputs(inputs)
     predictor = load(model, device=device, precision="fp32")
+    for note in predictor.notes:
+        typer.echo(note, err=True)
     with Teller(as_json).progress("comparing", len(files)) as advance:
         found = find_similar(predictor, image, files, top, advance)
     if as_json:
@@ -37,7 +38,7 @@ def similar(
     else:
         for file, distance in found.nearest:
             typer.echo(f"{distance:10.4f}  {file}")
-        for error in found.errors.values():
-            typer.echo(f"error: {error}", err=True)
+        for file, error in found.errors.items():
+            typer.echo(f"error: {error if str(file) in error else f'{file}: {error}'}", err=True)
     if found.errors:
         raise typer.Exit(NOT_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from benchmarks import model_pages
 from segkit.errors import UsageError
 from segkit.explanation.describe import describe
 from segkit.explanation.inspection import inspect
+from segkit.inference.predictor import Predictor
 from segkit.models.published import PublishedScore, published_scores
 from segkit.report.architecture import write_architecture
 from segkit.report.chart import Point, write_chart
-from segkit.report.inspection import write_inspection
+from segkit.report.inspection import claim_folder, write_inspection
+from segkit.structures import ClassMap
 from segkit.visualization.mosaic import filter_tiles, heat_over, mosaic
 from tests.explanation.networks import SIDE, bright_classifier, bright_segmenter, write_image
+from tests.inference.networks import plain_pipeline
 
 
 @pytest.mark.parametrize("task", ["classify", "segment"])
@@ -37,14 +41,54 @@ def test_inspection_holds_every_picture_twice(tmp_path: Path, task: str) -> None
     assert "&lt;model&gt;" in text
     with Image.open(tmp_path / "out" / "image.png") as picture:
         assert picture.size == (SIDE, SIDE)
-    write_inspection(inspection, "again", image.name, tmp_path / "out")
+    with (tmp_path / "out" / "pictures.csv").open(newline="") as table:
+        assert {row["picture"] for row in csv.DictReader(table)} == files
 
 
-def test_a_folder_of_other_things_is_not_written_into(tmp_path: Path) -> None:
-    image = write_image(tmp_path / "image.png")
-    inspection = inspect(bright_classifier(), image)
+@pytest.mark.parametrize("other", ["index.html", "pictures.csv", "image.png"])
+def test_a_folder_of_other_things_is_not_claimed(tmp_path: Path, other: str) -> None:
+    (tmp_path / other).write_text("mine")
     with pytest.raises(UsageError, match="exists and is no result of segkit inspect; name another folder with -o"):
-        write_inspection(inspection, "model", image.name, tmp_path)
+        claim_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [other]
+    assert (tmp_path / other).read_text() == "mine"
+
+
+def test_pictures_of_an_earlier_inspection_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    out = claim_folder(tmp_path / "out")
+    earlier = inspect(bright_segmenter(), write_image(tmp_path / "image.png"))
+    write_inspection(earlier, "model", "image.png", out)
+    assert (out / "prediction.png").is_file()
+    (out / "mine.png").write_bytes(b"kept")
+    (tmp_path / "outside.png").write_bytes(b"kept")
+    with (out / "pictures.csv").open("a") as table:
+        table.write("../outside.png,edited by hand\n")
+    later = inspect(bright_classifier(), tmp_path / "image.png")
+    write_inspection(later, "model", "image.png", claim_folder(out))
+    expected = {picture.file for group in later.groups.values() for picture in group}
+    assert "prediction.png" not in expected
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.png")} == expected | {"mine.png"}
+    assert (tmp_path / "outside.png").is_file()
+
+
+def test_classes_of_one_file_name_have_a_picture_each(tmp_path: Path) -> None:
+    predictor = bright_classifier()
+    names = ClassMap(names=("cat/dog", "cat dog", "cat_dog"))
+    predictor = Predictor(predictor.engine, predictor.pipeline, names, "classify")
+    groups = inspect(predictor, write_image(tmp_path / "image.png")).groups
+    files = [picture.file for picture in groups["grad_cam"]]
+    assert sorted(files) == [f"grad_cam_{index}_cat_dog.png" for index in range(3)]
+    by_file = {picture.file: picture.caption for picture in groups["grad_cam"]}
+    assert by_file["grad_cam_1_cat_dog.png"] == "cat dog"
+
+
+def test_a_network_that_sees_the_middle_of_the_image_is_inspected(tmp_path: Path) -> None:
+    predictor = bright_classifier()
+    pipeline = plain_pipeline(size=(48, 48), keep_proportions=True, center_crop=(40, 40))
+    predictor = Predictor(predictor.engine, pipeline, predictor.classes, "classify")
+    groups = inspect(predictor, write_image(tmp_path / "image.png")).groups
+    for group in ("image", "grad_cam", "occlusion"):
+        assert all(picture.pixels.shape == (40, 40, 3) for picture in groups[group])
 
 
 def test_mosaic_and_tiles() -> None:
