@@ -72,7 +72,9 @@ def arguments(description: str | None, seeds: int = 3) -> argparse.ArgumentParse
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="the unpacked data set; else found through SEGKIT_DATASETS")
     parser.add_argument("--seeds", type=int, default=seeds, help="number of trainings of each (%(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of torch; batches so small gain little from more")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of torch; batches so small gain little from more (%(default)s)"
+    )
     return parser
 
 

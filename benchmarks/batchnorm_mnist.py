@@ -1,6 +1,6 @@
 """What batch normalization does to a fully connected network on MNIST: accuracy by iteration, and its price in time.
 
-    python -m benchmarks.batchnorm_mnist [--iterations 10000] [--seeds 3] [--threads 2]
+    python -m benchmarks.batchnorm_mnist [--iterations 10000] [--seeds 3] [--threads 1]
 
 Three hidden layers of 100 units, batches of 60, SGD with a constant learning rate of 0.01, weights drawn from
 N(0, 0.05^2): the network of Ioffe and Szegedy 2015, section 4.1, there with sigmoids alone. Accuracy is that on the
@@ -88,6 +88,8 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--iterations", type=int, default=10_000)
     options = parser.parse_args()
+    if options.iterations < EVERY:
+        parser.error(f"--iterations {options.iterations}: accuracy is measured every {EVERY}; take at least as many")
     torch.set_num_threads(options.threads)
     everything, _ = load(options.data)
     data, validation = everything[:-VALIDATION], everything[-VALIDATION:]

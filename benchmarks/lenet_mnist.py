@@ -1,6 +1,6 @@
 """LeNet-5 on MNIST, plain and with distortions, beside the errors of its paper.
 
-    python -m benchmarks.lenet_mnist [--validate] [--seeds 3] [--threads 2]
+    python -m benchmarks.lenet_mnist [--validate] [--seeds 3] [--threads 1]
 
 Choices are made with `--validate`, which trains on the first 50,000 training images and prints the error on the last
 10,000. Without it each run trains on all 60,000 and looks at the 10,000 test images once, at its end.

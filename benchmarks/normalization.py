@@ -1,6 +1,6 @@
 """Normalizations beside one another at small batches: accuracy on MNIST after equally many images.
 
-    python -m benchmarks.normalization [--images 6000] [--epochs 1] [--seeds 3] [--threads 2]
+    python -m benchmarks.normalization [--images 6000] [--epochs 1] [--seeds 3] [--threads 1]
 
 Three convolutions of 64 channels, so that group normalization's 32 groups have two channels each, on images whose
 blocks of 2 x 2 pixels become channels first. SGD with one cycle;
@@ -54,6 +54,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     everything, _ = load(options.data, border=2)
+    most = len(everything) - VALIDATION
+    if not BATCH_SIZES[-1] <= options.images <= most:
+        parser.error(f"--images {options.images}: {BATCH_SIZES[-1]} to {most:,}; the other images validate")
     data, validation = everything[: options.images], everything[-VALIDATION:]
     print(f"accuracy in %, mean of {options.seeds} seeds (smallest to largest)\n")
     print(f"| normalization | {' | '.join(f'batch {size}' for size in BATCH_SIZES)} |")

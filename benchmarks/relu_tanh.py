@@ -1,6 +1,6 @@
 """Iterations that a convolutional network of four layers needs to a fixed training error, with ReLU and with tanh.
 
-    python -m benchmarks.relu_tanh [--error 0.02] [--seeds 3] [--threads 2]
+    python -m benchmarks.relu_tanh [--error 0.02] [--seeds 3] [--threads 1]
 
 The point of Krizhevsky et al. 2012, figure 1 (there on CIFAR-10: 25 % training error, six times sooner with ReLU), on
 MNIST. As there, each activation has the learning rate that makes it fastest, and nothing is regularized. The training

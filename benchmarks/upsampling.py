@@ -2,9 +2,10 @@
 
 `python -m benchmarks.upsampling --minutes 10`
 
-All stand on the same plain backbone at half the image's resolution, which leaves the decoder as the only difference;
-ENet has its own. FCN and the deconvolution network have 512 channels where the papers have 4096. Images/s are those of
-prediction, one image at a time, reading not counted.
+All stand on the same plain backbone at half the image's resolution, which leaves the decoder as the only difference.
+ENet has its own, and so has the U-Net of 2015, with 16 channels and 4 levels where the paper has 64 and 5. FCN and the
+deconvolution network have 512 channels where the papers have 4096. Images/s are those of prediction, one image at a
+time, reading not counted.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Network:
     options: Mapping[str, Option] = field(default_factory=dict)
     backbone: str = "plain"
     backbone_options: Mapping[str, Option] = field(default_factory=lambda: {"width": 32, "stem_stride": 2})
+    learning_rate: float = 3e-3
+    """That of the plain U-Net."""
 
 
 HIDDEN = {"hidden": (512, 512)}
@@ -50,6 +53,13 @@ NETWORKS = (
     Network("segnet", "max_unpool"),
     Network("deconvnet", "max_unpool", HIDDEN),
     Network("enet", "max_unpool", backbone="enet", backbone_options={}),
+    Network(
+        "unet2015",
+        "transposed",
+        backbone="unet2015",
+        backbone_options={"width": 16, "depth": 4},
+        learning_rate=1e-3,  # it has no normalization
+    ),
 )
 
 
@@ -60,7 +70,7 @@ def train(network: Network, data: Path, minutes: float, seed: int) -> segkit.Run
         decoder=network.decoder,
         backbone_options=network.backbone_options,
         decoder_options=network.options,
-        learning_rate=3e-3,  # that of the plain U-Net, for all
+        learning_rate=network.learning_rate,
         budget=f"{60 * minutes:g}s",
         seed=seed,
     )

@@ -3,7 +3,8 @@
     python -m benchmarks.zoo
 
 Nothing is downloaded and no network has weights: they are counted on PyTorch's meta device. torchvision's numbers are
-those in the metadata of its weights.
+those in the metadata of its weights; they stand beside the backbone that is torchvision's graph, `NAME_tv` where the
+paper's differs.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ PAPERS = {
 
 def torchvision_numbers(name: str) -> tuple[str, str]:
     """Parameters and multiply-adds of torchvision's model of the same graph; dashes where it has none."""
+    if BACKBONES.get(name).published_variant is not None:
+        return "–", "–"
     try:
         meta = torchvision.models.get_model_weights(name.removesuffix("_tv"))["IMAGENET1K_V1"].meta
     except ValueError:
@@ -64,32 +67,30 @@ def torchvision_numbers(name: str) -> tuple[str, str]:
     return f"{meta['num_params']:,}", f"{meta['_ops']:.3f}"
 
 
-def rows() -> list[str]:
-    """One line per backbone of segkit's own."""
-    own = [name for name in BACKBONES.names() if not name.startswith("smp/")]
-    lines = []
-    for name in own:
-        setting = SETTINGS.get(name, Setting())
-        found = describe(
-            name, size=setting.size, classes=setting.classes, channels=setting.channels, task="classify"
-        ).complexity
-        parameters, ops = torchvision_numbers(name)
-        printed, where = PAPERS.get(name, ("–", ""))
-        paper = f"{printed} ({where})" if where else printed
-        used = f"{found.parameters:,}"
-        if found.not_run:
-            used += f" ({found.parameters - found.not_run:,} without side classifiers)"
-        lines.append(
-            f"| {name} | {setting.channels} x {setting.size} x {setting.size}, {setting.classes} | {used} "
-            f"| {parameters} | {found.multiply_adds / 1e9:.4g} | {ops} | {paper} |"
-        )
-    return lines
+def row(name: str) -> str:
+    """The line of one backbone."""
+    setting = SETTINGS.get(name, Setting())
+    found = describe(
+        name, size=setting.size, classes=setting.classes, channels=setting.channels, task="classify"
+    ).complexity
+    parameters, ops = torchvision_numbers(name)
+    printed, where = PAPERS.get(name, ("–", ""))
+    paper = f"{printed} ({where})" if where else printed
+    used = f"{found.parameters:,}"
+    if found.not_run:
+        used += f" ({found.parameters - found.not_run:,} without side classifiers)"
+    return (
+        f"| {name} | {setting.channels} x {setting.size} x {setting.size}, {setting.classes} | {used} "
+        f"| {parameters} | {found.multiply_adds / 1e9:.4g} | {ops} | {paper} |"
+    )
 
 
 def main() -> None:
     print("| backbone | image, classes | parameters | torchvision | multiply-adds, 10⁹ | torchvision | paper |")
     print("| --- | --- | ---: | ---: | ---: | ---: | --- |")
-    print("\n".join(rows()))
+    for name in BACKBONES.names():
+        if not name.startswith("smp/"):
+            print(row(name), flush=True)
 
 
 if __name__ == "__main__":

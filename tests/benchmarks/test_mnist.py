@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -128,3 +130,28 @@ def test_iterations_to_a_training_error() -> None:
 def test_every_normalization_learns_the_shapes(style: str) -> None:
     found = normalization.accuracy(normalization.STYLES[style], 8, shapes(128), shapes(40), epochs=4, seed=0)
     assert found > 0.9
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "arguments", "message"),
+    [
+        (normalization, ["--images", "21"], "--images 21: 32 to 40; the other images validate"),
+        (normalization, ["--images", "41"], "--images 41: 32 to 40; the other images validate"),
+        (batchnorm_mnist, ["--iterations", "99"], "--iterations 99: accuracy is measured every 100"),
+    ],
+)
+def test_too_few_or_too_many_are_refused(
+    benchmark: ModuleType,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", *arguments])
+    monkeypatch.setattr(normalization, "VALIDATION", 20)
+    monkeypatch.setattr(benchmark, "load", lambda *_, **__: (shapes(60), shapes(4)))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    with pytest.raises(SystemExit) as left:
+        benchmark.main()
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
