@@ -126,6 +126,7 @@ def _require_published_options(model: Model, entry: BackboneEntry, weights: str)
 
 def _load(model: Model, tensors: Mapping[str, Tensor], source: str) -> WeightsReport:
     state = model.state_dict()
+    tensors = model.backbone.fit_state(tensors)
     first = _first_convolution(model)
     fitting = {name: tensor for name, tensor in tensors.items() if name in state and tensor.shape == state[name].shape}
     adapted = None

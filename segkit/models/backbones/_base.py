@@ -48,6 +48,13 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError
 
+    def fit_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Tensors under the names of a `Model`, of images of any number of channels, fitted to this backbone's images.
+
+        Only what `fit_channels` does not do to the first convolution: most networks have nothing else to fit.
+        """
+        return state
+
 
 @dataclass(frozen=True)
 class BackboneEntry:

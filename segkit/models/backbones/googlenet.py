@@ -27,6 +27,10 @@ _SPECS = tuple(
     FeatureSpec(channels, stride) for channels, stride in ((64, 2), (192, 4), (480, 8), (832, 16), (1024, 32))
 )
 _SIDE_CHANNELS = (512, 528)
+# Names in a `Model`: of torchvision's first block, and of what is subtracted in front of it.
+_FIRST_WEIGHT = "backbone.stages.0.0.0.weight"
+_FIRST_MEAN = "backbone.stages.0.0.1.running_mean"
+_INPUT_MEAN = "backbone.input_mean"
 
 Widths = tuple[int, int, int, int, int, int]
 """A row of table 1: channels of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection."""
@@ -160,15 +164,18 @@ class TorchvisionGoogLeNet(GoogLeNet):
         The side classifiers are left out: those in the file were not trained, as torchvision warns.
         """
         state = rename_torchvision(fetch_state("GoogLeNet_Weights.IMAGENET1K_V1"))
-        weight, mean = "backbone.stages.0.0.0.weight", "backbone.stages.0.0.1.running_mean"
-        state[weight], input_mean = for_usual_input(state[weight])
-        if len(self.input_mean) == len(input_mean):
-            state["backbone.input_mean"] = input_mean
-        else:
-            # The weight will be fitted to other channels, which have no means of their own.
-            state["backbone.input_mean"] = torch.zeros_like(self.input_mean)
-            state[mean] = folded_mean(state[weight], input_mean, state[mean])
+        state[_FIRST_WEIGHT], state[_INPUT_MEAN] = for_usual_input(state[_FIRST_WEIGHT])
         return {key: tensor for key, tensor in state.items() if "side_classifiers" not in key}
+
+    def fit_state(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Fold an `input_mean` of other channels into the first normalization: these have no means of their own."""
+        if not state.keys() >= {_FIRST_WEIGHT, _FIRST_MEAN, _INPUT_MEAN}:
+            return state
+        input_mean = state[_INPUT_MEAN]
+        if len(input_mean) == len(self.input_mean):
+            return state
+        folded = folded_mean(state[_FIRST_WEIGHT], input_mean, state[_FIRST_MEAN])
+        return {**state, _FIRST_MEAN: folded, _INPUT_MEAN: torch.zeros_like(self.input_mean)}
 
 
 def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -186,7 +193,7 @@ def rename_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         side = f"heads.classify.side_classifiers.{index}"
         layers |= {f"aux{index + 1}.conv.conv": f"{side}.1.0", f"aux{index + 1}.conv.bn": f"{side}.1.1"}
         layers |= {f"aux{index + 1}.fc1": f"{side}.2", f"aux{index + 1}.fc2": f"{side}.5"}
-    tensors = {**rename_layers(state, layers.get), "backbone.input_mean": torch.zeros(3)}
+    tensors = {**rename_layers(state, layers.get), _INPUT_MEAN: torch.zeros(3)}
     for index in range(2):
         first, second = (f"heads.classify.side_classifiers.{index}.{layer}.weight" for layer in (2, 5))
         tensors[first] = tensors[first].unflatten(1, (-1, 4, 4))

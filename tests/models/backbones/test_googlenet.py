@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -269,6 +271,29 @@ def test_imagenet_weights_take_the_usual_normalization_and_leave_untrained_side_
         inside = (..., slice(2, -2), slice(2, -2))
         expected = published.conv1(published._transform_input(images.expand(-1, 3, -1, -1)))
         torch.testing.assert_close(model.backbone(images).maps[0][inside], expected[inside], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("given", "channels"), [(3, 1), (1, 3)])
+def test_a_trained_network_keeps_what_it_subtracts_when_it_takes_other_channels(
+    given: int, channels: int, tmp_path: Path
+) -> None:
+    source, model = (
+        create_model("googlenet_tv", task="classify", num_classes=2, in_channels=n) for n in (given, channels)
+    )
+    source.backbone.get_buffer("input_mean").copy_(torch.tensor([0.5, -1.0, 2.0])[:given])
+    save_file(source.state_dict(), tmp_path / "trained.safetensors")
+    report = load_weights(model, tmp_path / "trained.safetensors")
+    assert (report.new, report.unused) == ((), ())
+    grey = random_images(48, 64)[:, :1]
+    with torch.inference_mode():
+        expected, fitted = (
+            network.eval().backbone(grey.expand(-1, network.config.in_channels, -1, -1)).maps[0]
+            for network in (source, model)
+        )
+    # Filters of 7 x 7 at stride 2 reach beyond the image, where 0 stands in place of the mean.
+    inside = (..., slice(2, -2), slice(2, -2))
+    assert depends_on_images(expected)
+    torch.testing.assert_close(fitted[inside], expected[inside], rtol=1e-4, atol=1e-4)
 
 
 def test_scale_and_shift_of_the_input_go_into_the_first_block() -> None:
