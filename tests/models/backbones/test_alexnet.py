@@ -17,7 +17,12 @@ from segkit.models.factory import create_model
 from segkit.models.heads.fully_connected import FullyConnectedHead
 from segkit.models.model import Model
 from segkit.models.weights import load_weights
-from tests.models.backbones.sensitive import depends_on_images, randomize
+from tests.models.backbones.sensitive import (
+    assert_equal_to_torchvision,
+    depends_on_images,
+    randomize,
+    torchvision_network,
+)
 
 NAMES = ("alexnet", "alexnet_two_tower", "alexnet_tv")
 
@@ -139,18 +144,12 @@ def test_dropout_of_one_half_follows_the_two_hidden_layers() -> None:
 
 def test_logits_are_torchvisions_in_evaluation_and_without_dropout_in_training() -> None:
     images = random_images(224)
-    theirs = torchvision.models.alexnet(num_classes=10, dropout=0)
-    randomize(theirs, images)
+    theirs = torchvision_network("alexnet", images, num_classes=10, dropout=0)
     ours = classifier("alexnet_tv", num_classes=10)
-    ours.load_state_dict(alexnet.rename_torchvision(theirs.state_dict()))
     for layer in ours.modules():
         if isinstance(layer, nn.Dropout):
             layer.p = 0
-    for training in (False, True):
-        with torch.inference_mode():
-            expected = theirs.train(training)(images)
-            assert depends_on_images(expected)
-            torch.testing.assert_close(ours.train(training)(images), {"classify": expected}, rtol=0, atol=1e-4)
+    assert_equal_to_torchvision(ours, theirs, alexnet.rename_torchvision, images)
 
 
 def test_imagenet_weights_are_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:

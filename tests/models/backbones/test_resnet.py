@@ -21,7 +21,7 @@ from segkit.models.layers.activation import ActivationName
 from segkit.models.layers.conv import ConvStyle, StandardizedConv2d
 from segkit.models.layers.norm import NormName
 from segkit.models.model import Model
-from tests.models.backbones.sensitive import assert_equal_to_torchvision, calibrate
+from tests.models.backbones.sensitive import assert_equal_to_torchvision, torchvision_network
 
 # Table 1 of He et al. 2015: multiply-adds at 224 x 224, as printed; parameters: torchvision's documentation.
 TABLE = {
@@ -32,44 +32,32 @@ TABLE = {
     "resnet152": (11.3e9, 60_192_808),
 }
 SIZE = (64, 96)
+PUBLISHED = [name for name, architecture in ARCHITECTURES.items() if architecture.weights]
 
 
 def classifier(name: str, **options: Option) -> Model:
     return create_model(name, task="classify", num_classes=1000, backbone_options=options)
 
 
-def torchvision_network(name: str, **options: Any) -> Any:
-    """Torchvision's network, every tensor of it random, so that no two can be mistaken for each other."""
-    torch.manual_seed(0)
-    network = getattr(torchvision.models, name.removesuffix("_tv"))(**options)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.uniform_(layer.weight, 0.3, 0.6)
-            nn.init.uniform_(layer.bias, -0.2, 0.2)
-            nn.init.uniform_(layer.get_buffer("running_mean"), -0.2, 0.2)
-            nn.init.uniform_(layer.get_buffer("running_var"), 0.5, 1.5)
-    return network
-
-
-def random_images(count: int = 4, size: tuple[int, int] = SIZE) -> Tensor:
+def random_images(count: int = 2, size: tuple[int, int] = SIZE) -> Tensor:
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
-def calibrated(network: Any) -> Any:
-    calibrate(network, random_images())
-    return network
+def torchvisions(name: str, **options: Any) -> Any:
+    return torchvision_network(name.removesuffix("_tv"), random_images(), **options)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50_tv"])
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_logits_are_those_of_torchvision_in_training_and_evaluation(name: str) -> None:
-    theirs = calibrated(torchvision_network(name))
+    theirs = torchvisions(name)
     assert_equal_to_torchvision(classifier(name), theirs, rename_torchvision, random_images())
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_tensors_of_torchvision_are_all_ours(name: str) -> None:
     with torch.device("meta"):
-        renamed = rename_torchvision(torchvision_network(name).state_dict())
+        theirs = torchvision.models.get_model(name.removesuffix("_tv"))
+        renamed = rename_torchvision(theirs.state_dict())
         ours = classifier(name).state_dict()
     assert {key: tensor.shape for key, tensor in renamed.items()} == {key: tensor.shape for key, tensor in ours.items()}
 
@@ -80,16 +68,16 @@ def test_a_name_that_torchvision_does_not_have_is_refused() -> None:
 
 
 def test_the_papers_network_departs_from_torchvisions_in_the_place_of_the_stride_alone() -> None:
-    theirs = calibrated(torchvision_network("resnet50"))
+    theirs = torchvisions("resnet50")
     state = rename_torchvision(theirs.state_dict())
     paper = classifier("resnet50").eval()
     paper.load_state_dict(state, strict=True)
     with torch.no_grad():
-        logits = paper(random_images(2))["classify"]
-        assert (logits - theirs(random_images(2))).abs().mean() > 0.01
+        logits = paper(random_images())["classify"]
+        assert (logits - theirs(random_images())).abs().mean() > 0.01
         for stage in (theirs.layer2, theirs.layer3, theirs.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
-        torch.testing.assert_close(logits, theirs(random_images(2)), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(logits, theirs(random_images()), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -150,7 +138,7 @@ def test_a_dilated_network_holds_the_maps_of_the_strided_one(name: str, output_s
 
 
 def test_torchvisions_dilation_is_ours() -> None:
-    theirs = calibrated(torchvision_network("resnet50", replace_stride_with_dilation=[False, True, True]))
+    theirs = torchvisions("resnet50", replace_stride_with_dilation=[False, True, True])
     ours = classifier("resnet50_tv", output_stride=8).eval()
     ours.load_state_dict(rename_torchvision(theirs.state_dict()), strict=True)
     with torch.no_grad():
@@ -158,7 +146,7 @@ def test_torchvisions_dilation_is_ours() -> None:
 
 
 def test_maps_are_the_stem_in_front_of_the_pool_and_the_end_of_every_stage() -> None:
-    theirs = torchvision_network("resnet18").eval()
+    theirs = torchvisions("resnet18")
     ours = classifier("resnet18").eval()
     ours.load_state_dict(rename_torchvision(theirs.state_dict()))
     with torch.no_grad():
@@ -233,7 +221,7 @@ def test_published_weights_of_the_papers_bottlenecks_are_pointed_to_torchvisions
 
 def test_imagenet_weights_are_torchvisions_under_our_names(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    state = torchvision_network("resnet18").state_dict()
+    state = torchvision.models.resnet18().state_dict()
 
     def fetch(weights: str) -> dict[str, Tensor]:
         asked.append(weights)
