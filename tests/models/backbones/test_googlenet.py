@@ -178,7 +178,7 @@ def test_side_classifiers_are_those_of_section_5() -> None:
     model = without_dropout(classifier("googlenet", num_classes=7))
     randomize(model, images)
     with torch.inference_mode():
-        outputs = model(images)
+        outputs = model.train()(images)
         sides = model.backbone(images).auxiliary[SIDE_MAPS]
     assert list(outputs) == ["classify", "classify/auxiliary_1", "classify/auxiliary_2"]
     assert [tuple(side.shape) for side in sides] == [(2, 512, 14, 14), (2, 528, 14, 14)]
