@@ -96,7 +96,9 @@ class Registry(Generic[Part]):
         return iter(self.names())
 
     def __contains__(self, name: str) -> bool:
-        return name in self.names()
+        self._discover()
+        families = ((prefix, family) for prefix, family in self._families.items() if name.startswith(prefix))
+        return name in self._parts or any(name in family.names() for _, family in families)
 
     def _discover(self) -> None:
         if self._discovered:

@@ -2,7 +2,7 @@
 
 | choice | default |
 | --- | --- |
-| network | that of the initial weights; else `plain` with the `unet` decoder, `plain` alone for classification |
+| network | that of the initial weights; else `plain`, and to segment a decoder of the backbone's name, else `unet` |
 | resolution of the maps | half the image's on a CPU where crops are at least 128, else the image's |
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, or the multiple of 32 that holds an image where the images are smaller |
@@ -23,7 +23,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,8 @@ from segkit.experiment.sampling import (
 )
 from segkit.losses import BORDER_WEIGHTED
 from segkit.modelfile import find_in_run, read_card
-from segkit.models.backbones._base import BACKBONES
 from segkit.models.config import ModelConfig, Option
-from segkit.models.decoders._base import DECODERS
+from segkit.models.factory import pair_parts, preset_options, refuse_without_effect
 from segkit.pipeline import Pipeline
 from segkit.training.config import TrainingConfig
 from segkit.training.precision import choose_precision
@@ -171,12 +170,12 @@ def _plan_model(
 ) -> tuple[ModelConfig, list[Reason]]:
     """The network; the default one computes at half the image's resolution where `coarse`."""
     origin = _network_of(given.weights)
-    backbone = given.backbone or _namesake(given.decoder, BACKBONES)
-    backbone = backbone or (origin.backbone if origin else _default_backbone(given.weights))
+    asked, _ = pair_parts(given.backbone, given.decoder)
+    backbone = asked or (origin.backbone if origin else _default_backbone(given.weights))
     if origin and origin.backbone != backbone:
         origin = None  # another network was asked for: what fits of the weights, loading says
-    decoder: str | None = given.decoder or (origin and origin.decoder) or _namesake(backbone, DECODERS) or "unet"
-    decoder = None if dataset.task == "classify" else decoder
+    _, decoder = pair_parts(backbone, given.decoder or (origin and origin.decoder))
+    decoder = None if dataset.task == "classify" else decoder or "unet"
     why = "trains from scratch in minutes, also on a CPU"
     if given.backbone or given.decoder:
         why = "as asked"
@@ -187,7 +186,7 @@ def _plan_model(
     reasons = [(f"network {'-'.join(filter(None, (decoder, backbone)))}", why)]
     backbone_options, decoder_options = given.backbone_options, given.decoder_options
     if origin:
-        backbone_options = {**_without_padding(origin.backbone_options), **backbone_options}
+        backbone_options = {**_inherited_options(origin, decoder), **backbone_options}
         if origin.decoder == decoder:
             decoder_options = {**origin.decoder_options, **decoder_options}
     if coarse and (backbone, decoder) == ("plain", "unet") and "pattern" not in backbone_options:
@@ -204,12 +203,8 @@ def _plan_model(
         backbone_options=backbone_options,
         decoder_options=decoder_options,
     )
+    refuse_without_effect(config, given.backbone_options)
     return config, reasons
-
-
-def _namesake(name: str | None, parts: Iterable[str]) -> str | None:
-    """The other half of an architecture whose halves have one name, such as unet2015."""
-    return name if name and name in parts else None
 
 
 def _default_backbone(weights: str) -> str:
@@ -226,9 +221,16 @@ def _network_of(weights: str) -> ModelConfig | None:
         return None
 
 
-def _without_padding(options: Mapping[str, Option]) -> dict[str, Option]:
-    """A backbone's options for another task: whether borders are padded follows from the task, no weight from it."""
-    return {name: value for name, value in options.items() if name != "padded"}
+def _inherited_options(origin: ModelConfig, decoder: str | None) -> dict[str, Option]:
+    """The backbone's options of the initial weights' network that a network with `decoder` keeps.
+
+    Not whether borders are padded, which follows from the task, nor, beside another decoder, what either decoder sets:
+    nobody chose it, and this one's architecture has a value of its own.
+    """
+    decided = {"padded"}
+    if decoder != origin.decoder:
+        decided |= {*preset_options(origin.backbone, origin.decoder), *preset_options(origin.backbone, decoder)}
+    return {name: value for name, value in origin.backbone_options.items() if name not in decided}
 
 
 def _plan_training(

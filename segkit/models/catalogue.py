@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from segkit.models.backbones._base import BACKBONES
@@ -13,7 +13,8 @@ from segkit.models.options import default_options
 def list_models() -> list[dict[str, Any]]:
     """One JSON-ready row per backbone and decoder; nothing is built.
 
-    Every row has `name`, `kind` (`backbone` or `decoder`), `family` (`segkit` or `smp`) and `options` (`name=default`);
+    Every row has `name`, `kind` (`backbone` or `decoder`), `family` (`segkit` or `smp`) and `options` (`name=default`,
+    `name=auto` where the default follows from the rest of the network);
     a backbone also has `weights` (the published sets) and `capabilities`, a decoder what it `requires` of them.
     Besides the rows every model of timm can be built as backbone `smp/tu-NAME`.
     """
@@ -22,11 +23,14 @@ def list_models() -> list[dict[str, Any]]:
 
 def _backbone_row(name: str) -> dict[str, Any]:
     entry = BACKBONES.get(name)
+    defaults = default_options(entry.build)
+    if "padded" in defaults:
+        defaults["padded"] = None  # the task decides
     return {
         "name": name,
         "kind": "backbone",
         "family": entry.family,
-        "options": _options(entry.build),
+        "options": _listed(defaults),
         "weights": list(entry.published_weights),
         "capabilities": sorted(entry.capabilities),
     }
@@ -38,13 +42,13 @@ def _decoder_row(name: str) -> dict[str, Any]:
         "name": name,
         "kind": "decoder",
         "family": entry.family,
-        "options": _options(entry.build),
+        "options": _listed(default_options(entry.build)),
         "requires": sorted(entry.requires),
     }
 
 
-def _options(build: Callable[..., Any]) -> list[str]:
-    return [f"{name}={_plain(default)}" for name, default in default_options(build).items()]
+def _listed(defaults: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={_plain(default)}" for name, default in defaults.items()]
 
 
 def _plain(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from segkit.models.weights import load_weights
 
 
 def create_model(
-    backbone: str = "plain",
+    backbone: str | None = None,
     decoder: str | None = None,
     *,
     num_classes: int,
@@ -30,8 +30,8 @@ def create_model(
     """Build a network and give it initial weights.
 
     Args:
-        backbone: a name from `list_models()`.
-        decoder: a name from `list_models()`; `unet` when None and the task is `segment`.
+        backbone: a name from `list_models()`; when None the decoder's namesake, as `unet2015`, else `plain`.
+        decoder: a name from `list_models()`; when None and the task is `segment`, the backbone's namesake, else `unet`.
         num_classes: classes, background included.
         in_channels: channels of the images, 1 to 16.
         task: `segment` gives logits per pixel, `classify` per image.
@@ -41,15 +41,18 @@ def create_model(
         decoder_options: options of the decoder.
 
     Raises:
-        UsageError: an unknown name or option, parts that do not fit, or weights that cannot be read.
+        UsageError: an unknown name or option, an option without effect, parts that do not fit, or weights that cannot
+            be read.
     """
     options = dict(decoder_options or {})
     if upsample is not None:
         options["upsample"] = upsample
+    if task == "segment":
+        backbone, decoder = pair_parts(backbone, decoder)
     config = ModelConfig.parse(
         {
             "task": task,
-            "backbone": backbone,
+            "backbone": backbone or "plain",
             "decoder": decoder,
             "num_classes": num_classes,
             "in_channels": in_channels,
@@ -58,6 +61,7 @@ def create_model(
         },
         source="model",
     )
+    refuse_without_effect(config, config.backbone_options)
     model = build_model(config)
     load_weights(model, weights)
     return model
@@ -66,7 +70,8 @@ def create_model(
 def build_model(config: ModelConfig) -> Model:
     """Build a network with fresh initial weights; never asks the network.
 
-    Its `config` has every option resolved, so that it builds the same network when defaults change.
+    Its `config` has every option resolved, so that it builds the same network when defaults change, but for those
+    without effect: they are left out, also where `config` is that of a saved network and has them.
     """
     backbone, backbone_options = _build_backbone(config)
     decoder, decoder_options = _build_decoder(config, backbone)
@@ -74,16 +79,59 @@ def build_model(config: ModelConfig) -> Model:
     return Model(config.model_copy(update=resolved), backbone, decoder)
 
 
-def _build_backbone(config: ModelConfig) -> tuple[Backbone, dict[str, Any]]:
-    entry = BACKBONES.get(config.backbone)
+def pair_parts(backbone: str | None, decoder: str | None) -> tuple[str | None, str | None]:
+    """The names, None replaced by the other's where a part of that name exists, as the other half of `unet2015`."""
+    if backbone is None and decoder is not None and decoder in BACKBONES:
+        return decoder, decoder
+    if decoder is None and backbone is not None and backbone in DECODERS:
+        return backbone, backbone
+    return backbone, decoder
+
+
+def preset_options(backbone: str, decoder: str | None) -> dict[str, Option]:
+    """The options that the architecture of a decoder sets on a backbone, unless the user does."""
+    entry = BACKBONES.get(backbone)
+    if decoder is None or DECODERS.get(decoder).family != entry.family:
+        return {}
     known = default_options(entry.build)
-    decoder = DECODERS.get(config.decoder) if config.decoder else None
-    preset: dict[str, Option] = {"padded": config.task == "segment"}
-    if decoder and decoder.family == entry.family:
-        preset |= decoder.backbone_options
-    preset = {name: value for name, value in preset.items() if name in known}
-    options = check_options(f"backbone {config.backbone}", entry.build, {**preset, **config.backbone_options})
-    return entry.build(config.in_channels, **options), options
+    return {name: value for name, value in DECODERS.get(decoder).backbone_options.items() if name in known}
+
+
+def refuse_without_effect(config: ModelConfig, given: Iterable[str]) -> None:
+    """Raise `UsageError` where one of the backbone's options that the user gave changes nothing in a network.
+
+    Args:
+        config: the network; its other options may come from saved weights.
+        given: names of the options that were given.
+    """
+    entry, options = BACKBONES.get(config.backbone), _resolved_backbone_options(config)
+    idle = entry.without_effect(options, config.task)
+    for name in given:
+        if name in idle:
+            raise UsageError(
+                f"backbone {config.backbone}: option {name}={options[name]} has no effect: {idle[name]}; leave it out"
+            )
+
+
+def _build_backbone(config: ModelConfig) -> tuple[Backbone, dict[str, Any]]:
+    entry, options = BACKBONES.get(config.backbone), _resolved_backbone_options(config)
+    if config.task == "segment" and options.get("padded") is False:
+        raise UsageError(
+            f"backbone {config.backbone}: option padded=False is for --task classify; in segmentation maps keep their "
+            "borders, so that they line up with the image; leave it out"
+        )
+    idle = entry.without_effect(options, config.task)
+    effective = {name: value for name, value in options.items() if name not in idle}
+    return entry.build(config.in_channels, **options), effective
+
+
+def _resolved_backbone_options(config: ModelConfig) -> dict[str, Any]:
+    """All options of the backbone: the user's, else the decoder's and the task's, else the defaults."""
+    entry = BACKBONES.get(config.backbone)
+    preset = preset_options(config.backbone, config.decoder)
+    if "padded" in default_options(entry.build):
+        preset["padded"] = config.task == "segment"
+    return check_options(f"backbone {config.backbone}", entry.build, {**preset, **config.backbone_options})
 
 
 def _build_decoder(config: ModelConfig, backbone: Backbone) -> tuple[Decoder | None, dict[str, Any]]:

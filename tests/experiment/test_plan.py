@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.plan import Plan, balanced_weights, make_plan
 from segkit.experiment.speed import seconds_per_step
 from segkit.modelfile import ModelCard, save_model_file
-from segkit.models.factory import create_model
+from segkit.models.config import Option
+from segkit.models.factory import build_model, create_model
 
 CPU = torch.device("cpu")
 
@@ -218,10 +220,14 @@ def test_a_resolved_classification_plans_itself(labelled: Path, tmp_path: Path) 
     assert (again.config, again.model, again.pipeline) == (first.config, first.model, first.pipeline)
 
 
-def saved_network(path: Path, **settings: object) -> str:
-    """A model file with the network only; its weights do not matter to a plan."""
-    model = create_model(num_classes=3, in_channels=1, **settings)  # type: ignore[arg-type]
-    card = ModelCard(task=model.config.task, model=model.config.model_dump(mode="json"), classes={}, pipeline={})
+def saved_network(path: Path, more: dict[str, Option] | None = None, **settings: object) -> str:
+    """A model file with the network only, with `more` options of its backbone; its weights do not matter to a plan."""
+    # Encoders of smp compute their strides when they are built.
+    with torch.device("cpu" if str(settings.get("backbone")).startswith("smp/") else "meta"):
+        config = create_model(num_classes=3, in_channels=1, **settings).config  # type: ignore[arg-type]
+    model = config.model_dump(mode="json")
+    model["backbone_options"] |= more or {}
+    card = ModelCard(task=config.task, model=model, classes={}, pipeline={})
     save_model_file(path, {"x": np.zeros(1, np.float32)}, card)
     return str(path)
 
@@ -241,10 +247,69 @@ def test_initial_weights_bring_their_network(discs: Path, tmp_path: Path) -> Non
 
 
 def test_initial_weights_bring_their_decoder(discs: Path, tmp_path: Path) -> None:
-    network = {"backbone": "smp/resnet18", "decoder": "unet", "decoder_options": {"upsample": "bilinear"}}
+    network: dict[str, Any] = {
+        "backbone": "smp/resnet18",
+        "decoder": "unet",
+        "decoder_options": {"upsample": "bilinear"},
+    }
     weights = saved_network(tmp_path / "a.safetensors", **network)
     made = plan(discs, model={"weights": weights}).model
     assert (made.backbone, made.decoder, made.decoder_options["upsample"]) == ("smp/resnet18", "unet", "bilinear")
+
+
+def test_a_decoder_sets_what_is_its_own_over_a_classifier(discs: Path, tmp_path: Path) -> None:
+    """A card holds every option resolved; older cards hold those without effect too."""
+    weights = saved_network(
+        tmp_path / "a.safetensors",
+        {"pooled_maps": False},
+        backbone="vgg11",
+        task="classify",
+        backbone_options={"norm": "group"},
+    )
+    asked = {"weights": weights, "decoder": "fcn8s"}
+    made = plan(discs, model=asked).model
+    assert "pooled_maps" not in made.backbone_options, "the decoder's preset"
+    assert made.backbone_options["norm"] == "group"
+    made = plan(discs, model={**asked, "backbone_options": {"pooled_maps": False}}).model
+    assert made.backbone_options["pooled_maps"] is False, "as asked"
+
+
+def test_what_another_decoder_had_set_is_not_kept(discs: Path, tmp_path: Path) -> None:
+    network: dict[str, Any] = {"backbone": "vgg11", "decoder": "fcn8s", "decoder_options": {"hidden": (2, 2)}}
+    weights = saved_network(tmp_path / "a.safetensors", **network)
+    assert plan(discs, model={"weights": weights}).model.backbone_options["pooled_maps"] is True
+    made = plan(discs, model={"weights": weights, "decoder": "unet"}).model
+    assert "pooled_maps" not in made.backbone_options, "the maps in front of the pools have the details"
+
+
+def test_halves_of_one_name_bring_each_other(discs: Path, tmp_path: Path) -> None:
+    def parts(**model: str) -> tuple[str, str | None]:
+        made = plan(discs, model=model).model
+        return made.backbone, made.decoder
+
+    assert parts(backbone="unet2015") == parts(decoder="unet2015") == ("unet2015", "unet2015")
+    assert parts(backbone="enet", decoder="unet") == ("enet", "unet")
+    plain = saved_network(tmp_path / "plain.safetensors")
+    assert parts(backbone="unet2015", weights=plain) == ("unet2015", "unet2015")
+    assert parts(decoder="unet2015", weights=plain) == ("unet2015", "unet2015")
+    small = {"width": 2, "depth": 2}
+    classifier = saved_network(tmp_path / "c.safetensors", backbone="unet2015", task="classify", backbone_options=small)
+    assert parts(weights=classifier) == ("unet2015", "unet2015")
+
+
+def test_options_without_effect_are_refused_where_they_were_given(discs: Path, tmp_path: Path) -> None:
+    """Those of the initial weights' network fall away."""
+    small = {"width": 4, "depth": 3}
+    weights = saved_network(tmp_path / "a.safetensors", {"image_size": 32}, backbone_options=small)
+    given = {"weights": weights, "backbone_options": {"pattern": "[4] P [6]"}}
+    network = build_model(plan(discs, model=given).model)
+    assert network.config.backbone_options.keys() & {"width", "depth", "image_size"} == set()
+    with pytest.raises(UsageError, match="backbone plain: option width=8 has no effect: the pattern has the channels"):
+        plan(discs, model={**given, "backbone_options": {"pattern": "[4] P [6]", "width": 8}})
+    output = saved_network(
+        tmp_path / "b.safetensors", backbone="lenet5", task="classify", backbone_options={"output": "rbf"}
+    )
+    assert build_model(plan(discs, model={"weights": output}).model).config.backbone_options == {"padded": True}
 
 
 def test_initial_weights_of_others_choose_no_network(discs: Path, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+import torch
 
 from segkit.errors import ConfigError, UsageError
 from segkit.models.catalogue import list_models
-from segkit.models.config import ModelConfig
+from segkit.models.config import ModelConfig, Option
 from segkit.models.factory import build_model, create_model
 
 
@@ -92,9 +93,45 @@ def test_the_config_of_a_network_has_every_option_resolved() -> None:
         "weight_standardization": False,
         "pool": "max",
         "dropout": 0.0,
-        "image_size": 32,
     }
     assert config.decoder_options == {"upsample": "transposed", "out_stride": 1}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "decoder", "built"),
+    [
+        (None, None, ("plain", "unet")),
+        ("unet2015", None, ("unet2015", "unet2015")),
+        (None, "unet2015", ("unet2015", "unet2015")),
+        ("enet", None, ("enet", "enet")),
+        ("enet", "unet", ("enet", "unet")),
+        ("plain", "enet", ("plain", "enet")),
+        (None, "unet", ("plain", "unet")),
+        ("lenet", None, ("lenet", "unet")),
+    ],
+)
+def test_halves_of_one_name_bring_each_other(backbone: str | None, decoder: str | None, built: tuple[str, str]) -> None:
+    with torch.device("meta"):
+        config = create_model(backbone, decoder, num_classes=2).config
+    assert (config.backbone, config.decoder) == built
+
+
+def test_a_classifier_has_no_decoder_of_its_name() -> None:
+    assert create_model("enet", task="classify", num_classes=2).config.decoder is None
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("segment", {"dropout": 0.3}, r"vgg11: option dropout=0\.3 has no effect: it is for --task classify"),
+        ("classify", {"pooled_maps": True}, "option pooled_maps=True has no effect: it is for --task segment"),
+    ],
+)
+def test_options_of_the_other_task_are_refused(
+    task: Literal["segment", "classify"], options: dict[str, Option], message: str
+) -> None:
+    with torch.device("meta"), pytest.raises(UsageError, match=message):
+        create_model("vgg11", task=task, num_classes=2, backbone_options=options)
 
 
 def test_an_architecture_sets_its_own_stride_unless_told_otherwise() -> None:
@@ -150,6 +187,7 @@ def test_names_are_listed_with_what_can_be_set() -> None:
         "weights": [],
         "capabilities": ["pool_indices"],
     }
+    assert rows["backbone", "lenet5"]["options"] == ["output=linear", "padded=auto"], "the task decides"
     assert "imagenet" in rows["backbone", "smp/resnet34"]["weights"]
     assert rows["decoder", "unet"]["options"] == ["upsample=transposed", "channels=auto", "out_stride=1"]
     assert rows["decoder", "smp/dpt"]["requires"] == ["prefix_tokens"]
@@ -183,7 +221,7 @@ def test_every_encoder_and_architecture_of_smp_is_offered() -> None:
 def test_the_plain_network_is_built_without_importing_smp() -> None:
     code = (
         "import sys, segkit.models; assert 'torch' not in sys.modules;"
-        "segkit.models.create_model(num_classes=2);"
+        "segkit.models.create_model(num_classes=2); segkit.models.create_model(decoder='unet', num_classes=2);"
         "print([name for name in ('segmentation_models_pytorch', 'timm', 'torchvision') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

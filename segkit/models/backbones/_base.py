@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -56,19 +57,25 @@ class Backbone(nn.Module):
         return state
 
 
+def _none_idle(options: Mapping[str, Any]) -> Mapping[str, str]:  # noqa: ARG001
+    return {}
+
+
 @dataclass(frozen=True)
 class BackboneEntry:
     """A backbone that can be built.
 
     Attributes:
-        build: function (in_channels, *, typed options) to `Backbone`. An option `padded` is set by the task unless the
-            user does: true for segmentation, where maps line up with the image, false for the paper's classifier.
+        build: function (in_channels, *, typed options) to `Backbone`. An option `padded` is set by the task: true for
+            segmentation, where maps line up with the image, false for the paper's classifier, unless the user does.
         family: the library it comes from.
         capabilities: what its instances offer with default options.
         published_weights: names of the pretrained weights that can be fetched for it.
         published_options: the values published weights were trained with, of the options with which the network would
             take the weights and compute something else.
         published_variant: the backbone that published weights fit where they do not fit this one.
+        task_options: options that change nothing but under one task, and this task.
+        idle_options: function from all options to those that change nothing beside the others, each with the reason.
     """
 
     build: Callable[..., Backbone]
@@ -77,6 +84,13 @@ class BackboneEntry:
     published_weights: tuple[str, ...] = ()
     published_options: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     published_variant: str | None = None
+    task_options: Mapping[str, Literal["segment", "classify"]] = field(default_factory=dict)
+    idle_options: Callable[[Mapping[str, Any]], Mapping[str, str]] = _none_idle
+
+    def without_effect(self, options: Mapping[str, Any], task: str) -> dict[str, str]:
+        """Those of all `options` that change nothing under `task`, each with the reason."""
+        idle = {name: f"it is for --task {only}" for name, only in self.task_options.items() if only != task}
+        return {**idle, **self.idle_options(options)}
 
 
 BACKBONES: Registry[BackboneEntry] = Registry("backbone", "segkit.models.backbones")

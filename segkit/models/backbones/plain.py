@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -158,7 +158,7 @@ def build_plain(
         depth: number of levels.
         max_width: most channels of a level.
         stem_stride: pixels of the image per pixel of the first level.
-        pattern: levels and fully connected part, see `parse_pattern`; width, depth and max_width then have no effect.
+        pattern: levels and fully connected part, see `parse_pattern`; in place of width, depth and max_width.
         norm: normalization behind every convolution, see `create_norm`.
         activation: behind every convolution and fully connected layer, see `create_activation`.
         weight_standardization: whether filters are standardized before use.
@@ -186,4 +186,14 @@ def _doubling(width: int, depth: int, max_width: int) -> tuple[tuple[int, ...], 
     return tuple((min(width * 2**level, max_width),) * 2 for level in range(depth))
 
 
-BACKBONES.register("plain")(BackboneEntry(build_plain, "segkit", frozenset({"pool_indices"})))
+def _idle_options(options: Mapping[str, Any]) -> dict[str, str]:
+    pattern = options["pattern"]
+    idle = {} if pattern is None else dict.fromkeys(("width", "depth", "max_width"), "the pattern has the channels")
+    if pattern is None or not parse_pattern(pattern).hidden:
+        idle["image_size"] = "only fully connected layers, F in a pattern, depend on it"
+    return idle
+
+
+BACKBONES.register("plain")(
+    BackboneEntry(build_plain, "segkit", frozenset({"pool_indices"}), idle_options=_idle_options)
+)

@@ -112,7 +112,8 @@ def _register(name: str, depth: int, default_norm: NormName) -> None:
 
         Args:
             in_channels: channels of the images.
-            norm: normalization behind every convolution; the paper has none.
+            norm: normalization behind every convolution; the paper has none, and in its A-LRN `local_response` behind
+                the first convolution only.
             activation: behind every convolution and fully connected layer.
             weight_standardization: whether filters are standardized before use.
             pool: what halves the maps.
@@ -134,6 +135,7 @@ def _register(name: str, depth: int, default_norm: NormName) -> None:
             "weight_standardization": (False,),
             "pool": ("max",),
         },
+        task_options={"dropout": "classify", "pooled_maps": "segment"},
     )
     BACKBONES.register(name)(entry)
 

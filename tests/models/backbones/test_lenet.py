@@ -225,3 +225,17 @@ def test_the_modern_one_offers_its_pools_for_unpooling() -> None:
         values = map_.flatten(2).gather(2, pool.indices.flatten(2)).unflatten(2, pool.indices.shape[2:])
         torch.testing.assert_close(values, functional.max_pool2d(map_, 2))
         assert pool.size == tuple(map_.shape[2:])
+
+
+def test_what_only_the_classifier_has_is_refused_to_segment() -> None:
+    with pytest.raises(UsageError, match=r"lenet5: option output=rbf has no effect: it is for --task classify"):
+        create_model("lenet5", num_classes=2, backbone_options={"output": "rbf"})
+    assert create_model("lenet5", num_classes=2).config.backbone_options == {"padded": True}
+
+
+@pytest.mark.parametrize("name", ["lenet5", "lenet"])
+def test_maps_keep_their_borders_to_segment(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name}: option padded=False is for --task classify; .*; leave it out"):
+        create_model(name, num_classes=2, backbone_options={"padded": False})
+    classify = create_model(name, task="classify", num_classes=2, backbone_options={"padded": True})
+    assert classify.config.backbone_options["padded"] is True

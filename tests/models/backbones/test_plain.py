@@ -12,8 +12,8 @@ from torch.nn import functional
 from segkit.errors import UsageError
 from segkit.models.backbones._pattern import Pattern, parse_pattern
 from segkit.models.backbones.plain import build_plain
-from segkit.models.config import Option
-from segkit.models.factory import create_model
+from segkit.models.config import ModelConfig, Option
+from segkit.models.factory import build_model, create_model
 from segkit.models.heads.classify import PoolingHead
 from segkit.models.heads.fully_connected import FullyConnectedHead
 from segkit.models.layers.activation import ActivationName
@@ -189,3 +189,35 @@ def test_a_stem_stride_classifies_images_of_any_size() -> None:
     model = create_model(num_classes=3, task="classify", backbone_options=options).eval()
     for size in ((16, 16), (17, 23), (5, 40)):
         assert model(torch.randn(1, 3, *size))["classify"].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pattern": "[4] P [6]", "width": 24}, "option width=24 has no effect: the pattern has the channels"),
+        ({"pattern": "[4] P [6]", "depth": 3}, "option depth=3 has no effect: the pattern has the channels"),
+        ({"pattern": "[4] P [6]", "max_width": 9}, "option max_width=9 has no effect: the pattern has the channels"),
+        ({"pattern": "[4] P [6]", "image_size": 28}, "image_size=28 has no effect: only fully connected layers"),
+        ({"image_size": 28}, "image_size=28 has no effect: only fully connected layers, F in a pattern, depend on it"),
+    ],
+)
+@pytest.mark.parametrize("task", ["segment", "classify"])
+def test_options_without_effect_are_refused(options: dict[str, Option], message: str, task: str) -> None:
+    with pytest.raises(UsageError, match=f"{message}.*; leave it out"):
+        create_model(num_classes=2, task=task, backbone_options=options)  # type: ignore[arg-type]
+
+
+def test_a_resolved_pattern_has_no_options_without_effect() -> None:
+    options: dict[str, Option] = {"pattern": "[4] P [6] P F5", "image_size": 28}
+    resolved = create_model(num_classes=2, task="classify", backbone_options=options).config.backbone_options
+    assert {"width", "depth", "max_width"} & resolved.keys() == set()
+    assert (resolved["pattern"], resolved["image_size"]) == ("[4] P [6] P F5", 28)
+    again = create_model(num_classes=2, task="classify", backbone_options=resolved).config.backbone_options
+    assert again == resolved
+
+
+def test_a_network_saved_with_options_without_effect_is_built_without_them() -> None:
+    options: dict[str, Option] = {"pattern": "[4] P [6]", "width": 24, "depth": 5, "max_width": 256, "image_size": 32}
+    model = build_model(ModelConfig(num_classes=2, backbone_options=options))
+    assert [spec.channels for spec in model.backbone.specs] == [4, 6]
+    assert model.config == create_model(num_classes=2, backbone_options={"pattern": "[4] P [6]"}).config
