@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from segkit.models.layers.activation import ActivationName, create_activation, input_channels
-from segkit.models.layers.norm import NormName, create_norm
+from segkit.models.layers.norm import NormName, create_norm, subtracts_mean
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class StandardizedConv2d(nn.Conv2d):
 class ConvNormActivation(nn.Sequential):
     """Convolution that keeps the size at stride 1, then normalization and activation as the style says.
 
-    The convolution has a bias only without normalization, which would subtract it (Ioffe and Szegedy 2015, section
-    3.2).
+    The convolution has a bias only where no normalization subtracts it. Local response normalization stands behind the
+    activation, as in its paper (Krizhevsky et al. 2012, section 3.3).
 
     Args:
         in_channels: channels in.
@@ -68,7 +68,10 @@ class ConvNormActivation(nn.Sequential):
     ) -> None:
         convolved = input_channels(style.activation, out_channels) if activated else out_channels
         convolution = StandardizedConv2d if style.weight_standardization else nn.Conv2d
-        layers = [
+        layers = [create_norm(style.norm, convolved)]
+        if activated:
+            layers.insert(0 if style.norm == "local_response" else 1, create_activation(style.activation, out_channels))
+        super().__init__(
             convolution(
                 in_channels,
                 convolved,
@@ -76,13 +79,10 @@ class ConvNormActivation(nn.Sequential):
                 stride,
                 padding=dilation * (kernel_size // 2),
                 dilation=dilation,
-                bias=style.norm == "none",
+                bias=not subtracts_mean(style.norm),
             ),
-            create_norm(style.norm, convolved),
-        ]
-        if activated:
-            layers.append(create_activation(style.activation, out_channels))
-        super().__init__(*layers)
+            *layers,
+        )
 
 
 def double_convolution(in_channels: int, out_channels: int, style: ConvStyle = ConvStyle()) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Normalization layers by name; every one learns a scale and a shift per channel."""
+"""Normalization layers by name."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from typing import Literal
 
 from torch import nn
 
-NormName = Literal["batch", "layer", "instance", "group", "none"]
+from segkit.models.layers.lrn import LocalResponseNorm
+
+NormName = Literal["batch", "layer", "instance", "group", "local_response", "none"]
 
 GROUPS = 32
 """Groups of group normalization (Wu and He 2018, section 4.1); fewer where the channels cannot be shared evenly."""
 
 
+def subtracts_mean(name: NormName) -> bool:
+    """Whether a bias in front of the normalization would be subtracted again (Ioffe and Szegedy 2015, section 3.2)."""
+    return name not in ("local_response", "none")
+
+
 def create_norm(name: NormName, channels: int) -> nn.Module:
     """The normalization called `name` of maps (N, channels, H, W).
 
-    All subtract a mean and divide by a standard deviation (biased, 1e-5 added to the variance). They differ in what
-    those are taken over:
+    The first four subtract a mean, divide by a standard deviation (biased, 1e-5 added to the variance) and learn a
+    scale and a shift per channel. They differ in what mean and deviation are taken over:
 
     - `batch`: N, H, W, for each channel (Ioffe and Szegedy 2015). Prediction uses running estimates, so there are four
       numbers per channel: scale, shift, mean and variance. torch adds the *unbiased* variance to the running one, as
@@ -27,6 +34,8 @@ def create_norm(name: NormName, channels: int) -> nn.Module:
     - `instance`: H, W, for each image and channel (Ulyanov et al. 2016). Written as a group normalization with one
       channel per group, which is the same function and also takes maps of one pixel.
     - `group`: H, W and the channels of a group, for each image (Wu and He 2018).
+    - `local_response`: five neighbouring channels, for each position, with the constants of Krizhevsky et al. 2012; see
+      `LocalResponseNorm`. It subtracts no mean and learns nothing.
     - `none`: nothing.
     """
     match name:
@@ -38,5 +47,7 @@ def create_norm(name: NormName, channels: int) -> nn.Module:
             return nn.GroupNorm(channels, channels)
         case "group":
             return nn.GroupNorm(gcd(GROUPS, channels), channels)
+        case "local_response":
+            return LocalResponseNorm()
         case "none":
             return nn.Identity()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.export import Dim, export
 
 from segkit.models.layers.activation import ActivationName, create_activation, input_channels
 from segkit.models.layers.conv import ConvNormActivation, ConvStyle
@@ -58,3 +59,26 @@ def test_dropout_is_inverted_its_expectation_is_the_input() -> None:
     assert float(dropped.mean()) == pytest.approx(2, abs=0.012)
     assert float((dropped == 0).float().mean()) == pytest.approx(0.3, abs=0.005)
     assert torch.equal(layer.eval()(x), x)
+
+
+def test_maxout_keeps_the_layout_and_sends_the_gradient_to_the_larger_one() -> None:
+    values = torch.randn(2, 6, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values[0, 1] = values[0, 0]  # equal ones share the gradient
+    x = values.to(memory_format=torch.channels_last).requires_grad_()
+    result = create_activation("maxout", 3)(x)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    weights = torch.arange(1.0, 1 + result.numel(), dtype=torch.float64).view(2, 3, 4, 5)
+    (result * weights).sum().backward()
+    pairs, expected = values.numpy().reshape(2, 3, 2, 4, 5), np.zeros((2, 3, 2, 4, 5))
+    for which in (0, 1):
+        own, other = pairs[:, :, which], pairs[:, :, 1 - which]
+        expected[:, :, which] = np.where(own == other, 0.5, own > other) * weights.numpy()
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), expected.reshape(2, 6, 4, 5), rtol=0, atol=1e-12)
+
+
+def test_maxout_exports_with_open_sizes() -> None:
+    sizes = ({0: Dim("count"), 2: Dim("height"), 3: Dim("width")},)
+    exported = export(create_activation("maxout", 2), (torch.randn(2, 4, 5, 6),), dynamic_shapes=sizes).module()
+    x = torch.randn(3, 4, 9, 7)
+    assert torch.equal(exported(x), torch.stack([x[:, :2].amax(dim=1), x[:, 2:].amax(dim=1)], dim=1))

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from segkit.models.layers.activation import ActivationName, create_activation
 from segkit.models.layers.conv import ConvNormActivation, ConvStyle, StandardizedConv2d
+from segkit.models.layers.lrn import LocalResponseNorm
 from segkit.models.layers.norm import NormName, create_norm
 
 EPSILON = 1e-5
@@ -101,7 +103,11 @@ def test_batch_normalization_keeps_running_estimates_of_the_unbiased_variance() 
 
 @pytest.mark.parametrize(
     ("name", "learned", "estimated"),
-    [("batch", 2, 2), *((n, 2, 0) for n in ("layer", "instance", "group")), ("none", 0, 0)],
+    [
+        ("batch", 2, 2),
+        *((n, 2, 0) for n in ("layer", "instance", "group")),
+        *((n, 0, 0) for n in ("local_response", "none")),
+    ],
 )
 def test_numbers_per_map(name: NormName, learned: int, estimated: int) -> None:
     layer = create_norm(name, CHANNELS)
@@ -122,7 +128,33 @@ def test_standardized_filters_have_mean_0_and_deviation_1() -> None:
     torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("norm", get_args(NormName))
+def test_local_response_normalization_equals_its_formula() -> None:
+    """Krizhevsky et al. 2012, section 3.3: a / (2 + 1e-4 * the sum over five channels of a^2) ** 0.75."""
+    x = 100 * maps()
+    expected = np.empty_like(x)
+    for i in range(CHANNELS):
+        total = (x[:, max(0, i - 2) : i + 3] ** 2).sum(axis=1)
+        expected[:, i] = x[:, i] / (2 + 1e-4 * total) ** 0.75
+    given = create_norm("local_response", CHANNELS)(torch.from_numpy(x).float()).numpy()
+    np.testing.assert_allclose(given, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "maxout"])
+def test_local_response_normalization_stands_behind_the_activation(activation: ActivationName) -> None:
+    """Ibid.: it takes activities behind the ReLU. It subtracts no mean, so that the convolution has a bias."""
+    style = ConvStyle("local_response", activation)
+    convolution, activated, normalization = block = ConvNormActivation(3, CHANNELS, style=style)
+    assert isinstance(normalization, LocalResponseNorm)
+    assert convolution.bias is not None
+    x = 100 * torch.randn(2, 3, 5, 4)
+    expected = normalization(create_activation(activation, CHANNELS)(convolution(x)))
+    assert torch.equal(block(x), expected)
+    assert type(activated) is type(create_activation(activation, CHANNELS))
+    not_activated = ConvNormActivation(3, CHANNELS, activated=False, style=style)
+    assert [type(layer) for layer in not_activated] == [nn.Conv2d, LocalResponseNorm]
+
+
+@pytest.mark.parametrize("norm", [name for name in get_args(NormName) if name != "local_response"])
 @pytest.mark.parametrize("standardized", [False, True])
 def test_a_block_is_convolution_normalization_activation(norm: NormName, standardized: bool) -> None:
     block = ConvNormActivation(4, CHANNELS, 3, 2, style=ConvStyle(norm, "tanh", standardized)).double()
