@@ -217,3 +217,12 @@ def test_a_coarser_map_leaves_finer_skips_out() -> None:
 def test_a_map_too_coarse_is_refused() -> None:
     with pytest.raises(UsageError, match="out_stride=16 leaves nothing to decode; use 1"):
         create_model(num_classes=2, backbone_options={"depth": 4}, decoder_options={"out_stride": 16})
+
+
+def test_a_single_map_is_refused_with_what_helps() -> None:
+    with pytest.raises(UsageError, match="unet needs two maps or more; this backbone has one; put a P into the"):
+        create_model(num_classes=2, backbone_options={"pattern": "[8]*2"})
+    options: dict[str, Option] = {"pattern": "[8]", "stem_stride": 2}
+    with pytest.raises(UsageError, match="out_stride=2 leaves nothing to decode; use 1"):
+        create_model(num_classes=2, backbone_options=options, decoder_options={"out_stride": 2})
+    assert create_model(num_classes=2, backbone_options=options, decoder_options={"out_stride": 1}).decoder is not None

@@ -73,12 +73,13 @@ class EnetDecoder(Decoder):
     def __init__(self, specs: Specs, num_classes: int) -> None:
         super().__init__()
         self.out_channels = num_classes
-        *targets, coarsest = [spec for spec in specs if spec.stride >= 2]
-        if not targets or targets[0].stride != 2:
+        levels = [spec for spec in specs if spec.stride >= 2]
+        if len(levels) < 2 or levels[0].stride != 2:
             given = ", ".join(str(spec.stride) for spec in specs)
             raise UsageError(
                 f"decoder enet needs a map of stride 2 and coarser ones; this backbone has {given}; 'enet' fits"
             )
+        *targets, coarsest = levels
         upsamplings: list[UpsamplingBottleneck] = []
         stages: list[nn.Sequential] = []
         before = coarsest.channels

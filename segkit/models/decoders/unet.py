@@ -84,7 +84,13 @@ def _targets(specs: Specs, out_stride: int) -> list[FeatureSpec]:
     """The maps from coarse to fine, then levels without a skip (0 channels), down to `out_stride`."""
     targets = [spec for spec in reversed(specs) if spec.stride >= out_stride]
     if len(targets) < 2 and not (targets and targets[-1].stride > out_stride):
-        raise UsageError(f"decoder option out_stride={out_stride} leaves nothing to decode; use {specs[0].stride}")
+        if len(specs) == 1 and specs[0].stride == 1:
+            raise UsageError(
+                "decoder unet needs two maps or more; this backbone has one; put a P into the pattern, or use another "
+                "backbone"
+            )
+        largest = specs[0].stride if len(specs) > 1 else specs[0].stride // 2
+        raise UsageError(f"decoder option out_stride={out_stride} leaves nothing to decode; use {largest}")
     while (stride := targets[-1].stride) > out_stride:
         targets.append(FeatureSpec(0, max(stride // 2 if stride % 2 == 0 else 1, out_stride)))
     return targets

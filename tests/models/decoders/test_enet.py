@@ -198,6 +198,11 @@ def test_a_backbone_without_a_map_of_stride_2_is_refused(strides: tuple[int, ...
         build_enet([FeatureSpec(8, stride) for stride in strides], 2)
 
 
+def test_a_backbone_with_one_map_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"enet needs a map of stride 2 and coarser ones; this backbone has 1; 'enet'"):
+        create_model("plain", "enet", num_classes=2, backbone_options={"pattern": "[8]*2"})
+
+
 def test_a_backbone_without_indices_is_refused() -> None:
     with pytest.raises(UsageError, match=r"enet needs pool_indices, which backbone smp/resnet18 lacks; .*enet"):
         create_model("smp/resnet18", "enet", num_classes=2)
