@@ -70,10 +70,6 @@ class Axis:
         taps = ([below, below + 1] if beyond else [below] for below, beyond in places)
         return Axis(self._merged(taps), self.advance)
 
-    def shift(self, units: int) -> Axis:
-        """Behind a crop of so many units at the beginning, or a padding where negative."""
-        return self.slide(kernel=1, padding=-units)
-
     def join(self, other: Axis) -> Axis | None:
         """Both together, for sums and concatenations; None where their jumps differ, so that nothing can be said."""
         if self.jump != other.jump:
