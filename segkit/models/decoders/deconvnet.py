@@ -26,6 +26,10 @@ class DeconvnetDecoder(Decoder):
     At the paper's image size fc6 sees the whole map, and fc7 is a vector; larger images give one per position.
     Batch normalization and ReLU follow every layer. Smaller maps are extended by zeros to 7 x 7.
 
+    This is the paper's network, trained and applied like every other: on crops and whole images. Not built are its
+    training in two stages, first on crops centred on one object (section 4.2), the aggregation of the maps of many
+    object proposals and the CRF on their result (section 5.1), and the ensemble with FCN (section 5.2).
+
     Source: Noh et al. 2015, "Learning deconvolution network for semantic segmentation", section 3 and table 1.
 
     Args:
