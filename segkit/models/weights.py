@@ -174,11 +174,10 @@ def _renamed(name: str, renaming: Mapping[str, str]) -> str:
 
 
 def _first_convolution(model: Model) -> str | None:
-    """Name of the weight of the first convolution that takes the image; None where its pixels are rearranged before."""
-    for name, module in model.backbone.named_modules():
-        if isinstance(module, nn.Conv2d) and module.in_channels == model.config.in_channels:
-            return f"backbone.{name}.weight"
-    return None
+    """Name of the first convolution's weight if it takes the image; None where pixels are rearranged before."""
+    convolutions = ((name, layer) for name, layer in model.backbone.named_modules() if isinstance(layer, nn.Conv2d))
+    name, first = next(convolutions, ("", None))
+    return f"backbone.{name}.weight" if first and first.in_channels == model.config.in_channels else None
 
 
 def _by_part(names: Iterable[str]) -> str:

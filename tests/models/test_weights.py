@@ -305,6 +305,17 @@ def test_a_tensor_torchvision_does_not_have_is_refused_by_every_family(family: s
         module.rename_torchvision({"features.99.gain": torch.zeros(1)})
 
 
+def test_an_inner_convolution_that_takes_as_many_channels_as_the_image_is_not_fitted(tmp_path: Path) -> None:
+    def build(pattern: str) -> Model:
+        return small_model(task="classify", backbone_options={"pattern": pattern, "stem_stride": 2})
+
+    path = save_as_segkit(build("[5] [3] P [4]"), tmp_path / "other.safetensors")
+    model = build("[3]*2 P [4]")
+    report = load_weights(model, path)
+    assert report.adapted is None
+    assert "backbone.levels.0.1.0.weight" in report.new
+
+
 def test_a_stem_that_moves_pixels_into_channels_takes_weights_too(tmp_path: Path) -> None:
     """No convolution takes the image itself there, so none can be fitted to another number of channels."""
     coarse = {"width": 4, "depth": 3, "stem_stride": 2}
