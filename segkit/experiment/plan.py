@@ -45,7 +45,8 @@ from segkit.experiment.sampling import (
 from segkit.losses import BORDER_WEIGHTED
 from segkit.modelfile import find_in_run, read_card
 from segkit.models.config import ModelConfig, Option
-from segkit.models.factory import pair_parts, preset_options, refuse_without_effect
+from segkit.models.factory import build_model, pair_parts, preset_options, refuse_without_effect
+from segkit.models.heads.classify import ClassifyHead
 from segkit.pipeline import Pipeline
 from segkit.training.config import TrainingConfig
 from segkit.training.precision import choose_precision
@@ -101,6 +102,7 @@ def make_plan(
     sampling, why_sampling = plan_sampling(config.sampling, dataset, counts, RunLength(config.training, device))
     coarse = task == "segment" and device.type == "cpu" and sampling.crop >= COARSE_CROP
     model, why_model = _plan_model(config.model, dataset, channels=len(intensities["mean"]), coarse=coarse)
+    _refuse_idle_side_weight(config.training, model)
     training, why_training = _plan_training(config.training, model, counts, device)
     pipeline = Pipeline(
         channels=model.in_channels,
@@ -155,6 +157,13 @@ def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> No
         raise UsageError(f"--mixup {config.training.mixup:g}: it blends whole images, for classification only")
     if task == "segment" and config.sampling.augment == "alexnet":
         raise UsageError("--augment alexnet: it crops whole images, for classification only")
+    if config.training.mixup and config.training.batch_size == 1:
+        raise UsageError(
+            f"--mixup {config.training.mixup:g}: it blends images of one batch; take --batch-size 2 or more"
+        )
+    side_weight = config.training.auxiliary_weight
+    if side_weight != TrainingConfig().auxiliary_weight and task == "segment":
+        raise UsageError(f"auxiliary_weight {side_weight:g}: only classifiers have side classifiers")
     weight, loss = config.training.border_weight, config.training.loss
     if weight and task == "classify":
         raise UsageError(f"--border-weight {weight:g}: it weights pixels; classification has none")
@@ -163,6 +172,18 @@ def _refuse_without_effect(config: ExperimentConfig, dataset: OpenDataset) -> No
         raise UsageError(f"--border-weight {weight:g}: --loss {loss} cannot weight pixels; use {able}")
     if config.training.optimizer == "adamw" and config.training.momentum != TrainingConfig().momentum:
         raise UsageError(f"momentum {config.training.momentum:g}: only sgd has it; add --optimizer sgd")
+
+
+def _refuse_idle_side_weight(training: TrainingConfig, model: ModelConfig) -> None:
+    """Raise `UsageError` for a weight of side classifiers that the network has not."""
+    if training.auxiliary_weight == TrainingConfig().auxiliary_weight:
+        return
+    head = build_model(model).heads["classify"]
+    if isinstance(head, ClassifyHead) and type(head).auxiliary is ClassifyHead.auxiliary:
+        raise UsageError(
+            f"auxiliary_weight {training.auxiliary_weight:g}: backbone {model.backbone} has no side classifiers; "
+            "leave it out, or take googlenet or inception_v3"
+        )
 
 
 def _plan_model(
@@ -174,7 +195,7 @@ def _plan_model(
     backbone = asked or (origin.backbone if origin else _default_backbone(given.weights))
     if origin and origin.backbone != backbone:
         origin = None  # another network was asked for: what fits of the weights, loading says
-    _, decoder = pair_parts(backbone, given.decoder or (origin and origin.decoder))
+    _, decoder = pair_parts(backbone, given.decoder or (origin.decoder if origin else None))
     decoder = None if dataset.task == "classify" else decoder or "unet"
     why = "trains from scratch in minutes, also on a CPU"
     if given.backbone or given.decoder:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import segkit
+from segkit.data.fingerprint import fingerprint
 from segkit.data.image_io import read_image
-from segkit.errors import DataError
+from segkit.data.opening import open_dataset
+from segkit.errors import DataError, UsageError
+from segkit.experiment.config import ExperimentConfig
+from segkit.experiment.plan import Plan, make_plan
 from segkit.pipeline import Pipeline
 
 SMALL = {"batch_size": 4, "device": "cpu", "workers": 0, "precision": "fp32", "quiet": True, "epochs": 2}
@@ -96,3 +101,28 @@ def test_of_a_table_with_masks_and_labels_only_the_labels_are_read(
     assert len(evaluated.per_image) == 28
     with pytest.raises(DataError):
         segkit.train(table, output=tmp_path / "masks", **PLAIN, **SMALL)  # type: ignore[arg-type]
+
+
+def plan(data: Path, **settings: object) -> Plan:
+    config = ExperimentConfig.parse({"path": data, **settings})
+    dataset = open_dataset(data, config.data)
+    return make_plan(config, dataset, fingerprint(dataset), torch.device("cpu"))
+
+
+def test_mixup_needs_two_images(photos: Path) -> None:
+    with pytest.raises(UsageError, match=r"--mixup 0.2: it blends images of one batch; take --batch-size 2 or more"):
+        plan(photos, training={"mixup": 0.2, "batch_size": 1})
+    assert plan(photos, training={"mixup": 0.2, "batch_size": 2}).config.training.mixup == 0.2
+
+
+def test_the_weight_of_side_classifiers_needs_some(photos: Path, discs: Path) -> None:
+    given = {"auxiliary_weight": 0.4}
+    with pytest.raises(UsageError, match=r"auxiliary_weight 0.4: only classifiers have side classifiers"):
+        plan(discs, training=given)
+    for backbone in ("plain", "smp/resnet18"):
+        with pytest.raises(UsageError, match=rf"auxiliary_weight 0.4: backbone {backbone} has no side classifiers"):
+            plan(photos, training=given, model={"backbone": backbone})
+    for backbone in ("googlenet", "inception_v3"):
+        planned = plan(photos, training=given, model={"backbone": backbone})
+        assert planned.config.training.auxiliary_weight == 0.4
+    assert plan(discs, training={"auxiliary_weight": 0.3}).config.task == "segment"  # as a run's own config.yaml has it
