@@ -18,7 +18,7 @@ from segkit.models.backbones._base import BACKBONES, BackboneEntry
 from segkit.models.model import Model
 
 # How names in files become the model's: a bare backbone, a bare encoder of smp or timm, a whole model of smp, a
-# classifier with fully connected layers, which FCN turns into convolutions of a decoder.
+# classifier with fully connected layers, which FCN turns into convolutions of a decoder; with dropout in front of them.
 _RENAMINGS: tuple[Mapping[str, str], ...] = (
     {"": ""},
     {"": "backbone."},
@@ -29,7 +29,10 @@ _RENAMINGS: tuple[Mapping[str, str], ...] = (
         "segmentation_head.0.": "heads.segment.convolution.",
     },
     {"heads.classify.layers.0.": "decoder.fc6.", "heads.classify.layers.3.": "decoder.fc7.", "": ""},
+    {"heads.classify.layers.1.": "decoder.fc6.", "heads.classify.layers.4.": "decoder.fc7.", "": ""},
 )
+# FCN's first fully connected layer, without which the second, trained with it, sees other features.
+_FC6 = "decoder.fc6.weight"
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,8 @@ def _load(model: Model, tensors: Mapping[str, Tensor], source: str) -> WeightsRe
         fitted = fit_channels(tensors[first], model.config.in_channels)
         if fitted.shape == state[first].shape:
             fitting[first], adapted = fitted, first
+    if _FC6 in state and _FC6 not in fitting:
+        fitting = {k: tensor for k, tensor in fitting.items() if not k.startswith(("decoder.fc6.", "decoder.fc7."))}
     if not any(name in fitting for name, _ in model.named_parameters()):
         raise UsageError(
             f"nothing in the weights {source} fits this network (backbone {model.config.backbone}); "

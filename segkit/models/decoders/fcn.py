@@ -19,6 +19,7 @@ STRIDES = (32, 16, 8)
 """Strides of the maps that are scored, coarse to fine; `fcn16s` stops at the second, `fcn32s` at the first."""
 
 Hidden = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+KernelSize = Annotated[int, Field(ge=1)]
 
 
 class ScoreUpsampling(Upsampling):
@@ -57,7 +58,8 @@ class FcnDecoder(Decoder):
 
     The coarsest map passes the classifier of VGG as convolutions (fc6 7 x 7, fc7 1 x 1, each with ReLU and dropout).
     Sums are upsampled by learned transposed convolutions, the last step is fixed bilinear interpolation. The paper
-    pads the image by 100 pixels and crops; here fc6 is padded by 3, so that the maps line up.
+    pads the image by 100 pixels and crops; here fc6 is padded, so that the maps line up. The classifier of AlexNet has
+    an fc6 of 6 x 6 (`kernel_size=6`), whose window reaches one position further down and right than up and left.
 
     Trained at once, or in the paper's stages: `fcn32s`, then `fcn16s` and `fcn8s`, each started with the model before
     (`--weights PATH`). Names agree, so that only the new score layer and the new upsampling start new, and as they
@@ -72,17 +74,22 @@ class FcnDecoder(Decoder):
         num_classes: channels of the scores.
         out_stride: stride of the finest map that is scored.
         hidden: channels of fc6 and fc7.
+        kernel_size: height and width of fc6's windows.
     """
 
     gives_logits = True
 
-    def __init__(self, specs: Specs, num_classes: int, out_stride: Literal[32, 16, 8], hidden: Hidden) -> None:
+    def __init__(
+        self, specs: Specs, num_classes: int, out_stride: Literal[32, 16, 8], hidden: Hidden, kernel_size: int
+    ) -> None:
         super().__init__()
         strides = STRIDES[: STRIDES.index(out_stride) + 1]
         self.levels = _levels(specs, strides)
         self.out_channels, self.out_stride = num_classes, out_stride
         inputs = [hidden[-1], *(specs[level].channels for level in self.levels[1:])]
-        self.fc6 = nn.Conv2d(specs[self.levels[0]].channels, hidden[0], kernel_size=7, padding=3)
+        self.fc6 = nn.Conv2d(specs[self.levels[0]].channels, hidden[0], kernel_size, padding=kernel_size // 2)
+        # An even kernel gives one row and column more than it takes.
+        self.first = 1 - kernel_size % 2
         self.fc7 = nn.Conv2d(*hidden, kernel_size=1)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(0.5)
@@ -99,8 +106,9 @@ class FcnDecoder(Decoder):
     def forward(self, features: Features, size: Size) -> Tensor:  # noqa: ARG002
         """The logits (N, num_classes, H / out_stride, W / out_stride)."""
         coarsest, *finer = (features.maps[level] for level in self.levels)
-        for layer in (self.fc6, self.fc7):
-            coarsest = self.dropout(self.relu(layer(coarsest)))
+        coarsest = self.fc6(coarsest)[..., self.first :, self.first :]
+        coarsest = self.dropout(self.relu(coarsest))
+        coarsest = self.dropout(self.relu(self.fc7(coarsest)))
         scores = self.scores["32"](coarsest)
         for (stride, upsampling), map_ in zip(self.upsamplings.items(), finer, strict=True):
             scores = upsampling(scores, (map_.shape[-2], map_.shape[-1])) + self.scores[stride](map_)
@@ -128,19 +136,25 @@ def _zero_convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
     return convolution
 
 
-def build_fcn32s(specs: Specs, num_classes: int, *, hidden: Hidden = (4096, 4096)) -> FcnDecoder:
-    """Build FCN-32s: channels of fc6 and fc7."""
-    return FcnDecoder(specs, num_classes, 32, hidden)
+def build_fcn32s(
+    specs: Specs, num_classes: int, *, hidden: Hidden = (4096, 4096), kernel_size: KernelSize = 7
+) -> FcnDecoder:
+    """Build FCN-32s: channels of fc6 and fc7, height and width of fc6 (7 as in VGG; AlexNet has 6)."""
+    return FcnDecoder(specs, num_classes, 32, hidden, kernel_size)
 
 
-def build_fcn16s(specs: Specs, num_classes: int, *, hidden: Hidden = (4096, 4096)) -> FcnDecoder:
-    """Build FCN-16s: channels of fc6 and fc7."""
-    return FcnDecoder(specs, num_classes, 16, hidden)
+def build_fcn16s(
+    specs: Specs, num_classes: int, *, hidden: Hidden = (4096, 4096), kernel_size: KernelSize = 7
+) -> FcnDecoder:
+    """Build FCN-16s: channels of fc6 and fc7, height and width of fc6 (7 as in VGG; AlexNet has 6)."""
+    return FcnDecoder(specs, num_classes, 16, hidden, kernel_size)
 
 
-def build_fcn8s(specs: Specs, num_classes: int, *, hidden: Hidden = (4096, 4096)) -> FcnDecoder:
-    """Build FCN-8s: channels of fc6 and fc7."""
-    return FcnDecoder(specs, num_classes, 8, hidden)
+def build_fcn8s(
+    specs: Specs, num_classes: int, *, hidden: Hidden = (4096, 4096), kernel_size: KernelSize = 7
+) -> FcnDecoder:
+    """Build FCN-8s: channels of fc6 and fc7, height and width of fc6 (7 as in VGG; AlexNet has 6)."""
+    return FcnDecoder(specs, num_classes, 8, hidden, kernel_size)
 
 
 for _name, _build in (("fcn32s", build_fcn32s), ("fcn16s", build_fcn16s), ("fcn8s", build_fcn8s)):

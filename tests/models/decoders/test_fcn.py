@@ -196,6 +196,63 @@ def test_published_weights_give_their_fully_connected_layers_too(monkeypatch: py
     assert report.unused == ("heads.classify.layers.6.weight",)
 
 
+def alexnet_head(dropout_first: bool) -> FullyConnectedHead:
+    torch.manual_seed(0)
+    return FullyConnectedHead(256, 5, 6, 224, hidden=(2, 3), dropout_first=dropout_first).eval()
+
+
+def save_classifier(model: Model, head: FullyConnectedHead, folder: Path) -> Path:
+    """A file of a classifier of the model's backbone with this head."""
+    state = {f"backbone.{name}": tensor for name, tensor in model.backbone.state_dict().items()}
+    state |= {f"heads.classify.{name}": tensor for name, tensor in head.state_dict().items()}
+    save_file(state, folder / "classifier.safetensors")
+    return folder / "classifier.safetensors"
+
+
+@pytest.mark.parametrize(("backbone", "dropout_first"), [("alexnet", False), ("alexnet_tv", True)])
+def test_a_classifier_of_alexnet_gives_its_fully_connected_layers_too(
+    backbone: str, dropout_first: bool, tmp_path: Path
+) -> None:
+    """The window of 6 x 6 at the third position of the map is the classifier's."""
+    head = alexnet_head(dropout_first)
+    options: dict[str, Option] = {"hidden": (2, 3), "kernel_size": 6}
+    model = create_model(backbone, "fcn32s", num_classes=2, decoder_options=options).eval()
+    report = load_weights(model, save_classifier(model, head, tmp_path))
+    assert report.unused == ("heads.classify.layers.6.bias", "heads.classify.layers.6.weight")
+    decoder = decoder_of(model)
+    decoder.scores["32"] = head.layers[6]
+    map_ = random_tensor(1, 256, 6, 6)
+    features = Features((map_,) * len(model.backbone.specs))
+    with torch.inference_mode():
+        decoded = decoder(features, (192, 192))
+        assert decoded.shape == (1, 5, 6, 6)
+        torch.testing.assert_close(decoded[:, :, 2, 2], head(features))
+
+
+def test_fully_connected_layers_load_all_or_none(tmp_path: Path) -> None:
+    """Without AlexNet's 6 x 6 filters of fc6, its bias and fc7 would look at what they do not know."""
+    model = create_model("alexnet_tv", "fcn32s", num_classes=2, decoder_options={"hidden": (2, 3)})
+    report = load_weights(model, save_classifier(model, alexnet_head(dropout_first=True), tmp_path))
+    assert {name.split(".")[0] for name in report.loaded} == {"backbone"}
+    assert {f"decoder.{layer}.{kind}" for layer in ("fc6", "fc7") for kind in ("weight", "bias")} <= set(report.unused)
+
+
+@pytest.mark.parametrize(("kernel_size", "before", "after"), [(6, 2, 3), (3, 1, 1), (2, 0, 1), (1, 0, 0)])
+def test_windows_of_any_size_keep_the_map_and_reach_further_down_and_right_where_they_have_no_middle(
+    kernel_size: int, before: int, after: int
+) -> None:
+    specs = [FeatureSpec(4, 32)]
+    decoder = DECODERS.get("fcn32s").build(specs, 2, hidden=(5, 6), kernel_size=kernel_size).eval()
+    assert isinstance(decoder, FcnDecoder)
+    nn.init.normal_(decoder.scores["32"].get_parameter("weight"))
+    map_ = random_tensor(1, 4, 5, 7)
+    with torch.inference_mode():
+        padded = functional.pad(map_, (before, after, before, after))
+        hidden = functional.conv2d(padded, decoder.fc6.weight, decoder.fc6.bias).relu()
+        hidden = functional.conv2d(hidden, decoder.fc7.weight, decoder.fc7.bias).relu()
+        torch.testing.assert_close(decoder(Features((map_,)), (160, 224)), decoder.scores["32"](hidden))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backbone", ["plain", "smp/resnet18", "vgg11_bn"])
 def test_sizes_of_every_kind_and_a_batch_of_one(name: str, backbone: str) -> None:
