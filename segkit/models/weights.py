@@ -73,7 +73,9 @@ class WeightsReport:
 def load_weights(model: Model, weights: str | Path) -> WeightsReport:
     """Load initial weights into `model`, in place: every tensor whose name and shape fit; the others keep their values.
 
-    Where only the number of input channels differs, the first convolution is fitted as `fit_channels` says.
+    Where only the number of input channels differs, the first convolution is fitted as `fit_channels` says. Published
+    networks were trained on images normalized with ImageNet's mean and standard deviation; segkit normalizes with those
+    of the data at hand, to which the first layers adapt in training.
 
     Args:
         model: the network.
