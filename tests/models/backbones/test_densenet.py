@@ -30,7 +30,8 @@ def random_images(count: int = 2) -> Tensor:
     return torch.randn(count, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+# DenseNet-161 and DenseNet-169 are built as these are, with other numbers of layers and channels.
+@pytest.mark.parametrize("name", ["densenet121", "densenet201"])
 def test_logits_are_those_of_torchvision_in_training_and_evaluation(name: str) -> None:
     theirs = torchvision_network(name, random_images())
     assert_equal_to_torchvision(classifier(name), theirs, rename_torchvision, random_images())

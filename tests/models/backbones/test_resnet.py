@@ -32,7 +32,6 @@ TABLE = {
     "resnet152": (11.3e9, 60_192_808),
 }
 SIZE = (64, 96)
-PUBLISHED = [name for name, architecture in ARCHITECTURES.items() if architecture.weights]
 
 
 def classifier(name: str, **options: Option) -> Model:
@@ -47,7 +46,8 @@ def torchvisions(name: str, **options: Any) -> Any:
     return torchvision_network(name.removesuffix("_tv"), random_images(), **options)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+# ResNet-101 is built as ResNet-152 is, with fewer blocks in a stage.
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50_tv", "resnet152_tv"])
 def test_logits_are_those_of_torchvision_in_training_and_evaluation(name: str) -> None:
     theirs = torchvisions(name)
     assert_equal_to_torchvision(classifier(name), theirs, rename_torchvision, random_images())
