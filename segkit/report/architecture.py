@@ -88,7 +88,7 @@ def _draw(complexity: Complexity, title: str, shown: Sequence[tuple[Layer, str]]
     height, across = complexity.size
     giga, mega = complexity.multiply_adds / 1e9, complexity.parameters / 1e6
     above.set_title(
-        f"{title}   {height} x {across}   {mega:.3g} M parameters   {giga:.3g} G multiply-adds", loc="left", fontsize=10
+        f"{title}, {height} x {across}, {mega:.3g} M parameters, {giga:.3g} G multiply-adds", loc="left", fontsize=10
     )
     kinds = [kind for kind in _COLORS if any(kind == of_layer for _, of_layer in shown)]
     handles = [Patch(color=_COLORS[kind], label=kind) for kind in kinds]
