@@ -108,7 +108,7 @@ def test_architecture_has_a_bar_of_the_maps_side_and_channels(tmp_path: Path) ->
     complexity = describe("vgg11", classes=10).complexity
     write_architecture(complexity, "vgg11", tmp_path / "vgg.svg")
     text = (tmp_path / "vgg.svg").read_text()
-    assert "vgg11   224 x 224" in text
+    assert "vgg11, 224 x 224, 129 M parameters" in text
     assert text.count("#0b7285") == 2 * (8 + 3) + 2  # above, below, and face and edge in the legend
     assert text.count("#e8590c") == 2 * 5 + 2
     with pytest.raises(UsageError, match=r"is no name of a picture; use .svg or .png"):
