@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from segkit._version import __version__
 
 # torch's threads wait for each other after every operation, by default at full speed, which keeps the slowest of them
-# from running where another program is busy too: training was several times slower beside one. torch reads this when it
-# is first imported, so it stands here.
+# from running where another program is busy too (benchmarks/busy_neighbour.py). torch reads this when it is first
+# imported, so it stands here.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:

@@ -55,8 +55,7 @@ COARSE_CROP = 128
 """Crops from this size on are decoded at half resolution on a CPU; smaller images may hang on single pixels."""
 
 LEARNING_RATE_SGD = 0.01
-"""The highest at which networks without batch normalization learn: Krizhevsky et al. 2012, section 5; Simonyan &
-Zisserman 2015, section 3.1."""
+"""The initial rate of AlexNet and VGG: Krizhevsky et al. 2012, section 5; Simonyan & Zisserman 2015, section 3.1."""
 
 
 @dataclass(frozen=True)
