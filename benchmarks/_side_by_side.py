@@ -23,10 +23,11 @@ Score = Callable[[NDArray[np.int64]], float]
 
 
 def arguments(description: str | None, minutes: float, seeds: int) -> argparse.Namespace:
-    """`--minutes`, `--seeds` and `--data` of the command line."""
+    """`--minutes`, `--seeds`, `--first-seed` and `--data` of the command line."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--minutes", type=float, default=minutes, help="of training, for each network (%(default)s)")
     parser.add_argument("--seeds", type=int, default=seeds, help="number of trainings of each (%(default)s)")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the trainings; to measure more later (%(default)s)")
     parser.add_argument("--data", type=Path, help="the unpacked data set; else found through SEGKIT_DATASETS")
     return parser.parse_args()
 
@@ -49,15 +50,16 @@ def compare(
     dataset.require_usable()
     ours: list[float] = []
     recipe: list[float] = []
-    for seed in range(options.seeds):
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    for seed in seeds:
         run = segkit.train(data, budget=f"{60 * options.minutes:g}s", seed=seed, **settings)
         ours.append(score(segkit.evaluate(run.folder, data, split="test", quiet=True).confusion))
         predictor = train_smp(dataset, options.minutes, seed, vertical_flips)
         recipe.append(score(evaluate(predictor, dataset.split("test"), dataset.classes, quick=True).confusion))
         print(f"seed {seed}: segkit {ours[-1]:.4f}, smp recipe {recipe[-1]:.4f}", flush=True)
-    seeds = [f"seed {seed}" for seed in range(options.seeds)]
-    print("\n" + _row(f"{options.minutes:g} minutes each, {title}", [*seeds, "mean"]))
-    print("| --- |" + " --- |" * (options.seeds + 1))
+    headings = [*(f"seed {seed}" for seed in seeds), "mean"]
+    print("\n" + _row(f"{options.minutes:g} minutes each, {title}", headings))
+    print("| --- |" + " --- |" * len(headings))
     print(_row("segkit, defaults", [f"{value:.4f}" for value in (*ours, mean(ours))]))
     print(_row("smp recipe, U-Net/ResNet-34", [f"{value:.4f}" for value in (*recipe, mean(recipe))]))
 
