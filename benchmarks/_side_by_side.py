@@ -27,7 +27,9 @@ def arguments(description: str | None, minutes: float, seeds: int) -> argparse.N
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--minutes", type=float, default=minutes, help="of training, for each network (%(default)s)")
     parser.add_argument("--seeds", type=int, default=seeds, help="number of trainings of each (%(default)s)")
-    parser.add_argument("--first-seed", type=int, default=0, help="of the trainings; to measure more later (%(default)s)")
+    parser.add_argument(
+        "--first-seed", type=int, default=0, help="of the trainings; to measure more later (%(default)s)"
+    )
     parser.add_argument("--data", type=Path, help="the unpacked data set; else found through SEGKIT_DATASETS")
     return parser.parse_args()
 
