@@ -15,7 +15,7 @@ from segkit.data.findings import Finding, shown
 from segkit.data.rules import finding
 from segkit.data.scan import Facts
 from segkit.ops.words import counted
-from segkit.structures import PARTS, ClassMap, Record
+from segkit.structures import PARTS, ClassMap, Record, TaskName
 
 
 def check_set(
@@ -24,6 +24,7 @@ def check_set(
     presence: Mapping[str, frozenset[int]],
     classes: ClassMap | None,
     root: Path,
+    task: TaskName = "segment",
 ) -> list[Finding]:
     """Problems of the set as a whole, its parts filled in.
 
@@ -33,6 +34,7 @@ def check_set(
         presence: id -> indices of the classes the image shows.
         classes: None where the classes could not be decided; what depends on them is not checked then.
         root: the data set's folder.
+        task: what the targets are for; a set to find objects in may have one class only.
     """
     found = [
         *check_not_empty(records),
@@ -41,7 +43,7 @@ def check_set(
         *_groups(records, root),
     ]
     if records and classes is not None:
-        found += _classes(records, presence, classes)
+        found += _classes(records, presence, classes, needed=1 if task == "detect" else 2)
     return found
 
 
@@ -99,13 +101,15 @@ def _groups(records: Sequence[Record], root: Path) -> Iterator[Finding]:
         yield about_images("group-across-splits", message, [r for r in records if r.group in torn], root)
 
 
-def _classes(records: Sequence[Record], presence: Mapping[str, frozenset[int]], classes: ClassMap) -> Iterator[Finding]:
+def _classes(
+    records: Sequence[Record], presence: Mapping[str, frozenset[int]], classes: ClassMap, needed: int
+) -> Iterator[Finding]:
     """Classes that training, or validation, never sees."""
     seen: dict[str | None, Counter[int]] = {part: Counter() for part in (*PARTS, None)}
     for record in records:
         seen[record.split].update(presence.get(record.id, frozenset()))
     everywhere = sum(seen.values(), Counter[int]())
-    if len(everywhere) < 2:
+    if len(everywhere) < needed:
         only = ", ".join(classes.names[index] for index in everywhere) or "nothing that counts"
         yield finding(
             "one-class-only",

@@ -77,7 +77,11 @@ def _mismatches(
 ) -> Iterator[Finding]:
     """Images and masks that do not lie on each other."""
     pairs = [(r, image, masks[r.id]) for r, image in images if r.id in masks and masks[r.id].error is None]
-    turned = [(r, image, mask) for r, image, mask in pairs if image.orientation != mask.orientation]
+    turned = [
+        (r, image, mask)
+        for r, image, mask in pairs
+        if image.orientation != mask.orientation and mask.kind != "objects"  # people mark objects in upright images
+    ]
     if turned:
         record, image, mask = turned[0]
         message = (

@@ -71,10 +71,11 @@ def unknown_colors(
 
 
 def unknown_class_files(classes: ClassFile, masks: Mapping[str, MaskFacts]) -> list[Finding]:
-    """A finding about mask files called like no class, or none."""
+    """A finding about mask files, or marked objects, called like no class, or none."""
     concerned = [id_ for id_, facts in masks.items() if not facts.classes.keys() <= set(classes.names)]
     names = sorted({name for facts in masks.values() for name in facts.classes} - set(classes.names))
-    message = f"mask files are called {_listed(names)}, which is no class of {classes.source} that counts; add it there"
+    what = "mask files" if any(facts.kind == "per-class" for facts in masks.values()) else "objects"
+    message = f"{what} are called {_listed(names)}, which is no class of {classes.source} that counts; add it there"
     return [finding("unknown-id", message, records=concerned)] if concerned else []
 
 

@@ -55,7 +55,7 @@ def resolve_class_map(
     """
     declared = declared_classes(config, class_file)
     masks = {name: facts for name, facts in mask_facts.items() if facts.error is None}
-    if any(facts.kind == "per-class" for facts in masks.values()):
+    if any(facts.is_named for facts in masks.values()):
         decision = _resolve_class_files(config, declared, masks)
     elif are_colors(masks, declared.colors if declared else ()):
         decision = _resolve_colors(config, declared, masks)
@@ -164,19 +164,25 @@ def _resolve_colors(config: DataConfig, declared: ClassFile | None, masks: Mappi
 def _resolve_class_files(
     config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]
 ) -> ClassDecision:
-    """One mask file per class: the file's class is its name, what no file claims is background."""
+    """One mask file per class, or marked objects: the class is a name, what none claims is background."""
     if config.map or config.ignore:
         raise UsageError(
-            "--map and --ignore are about values in masks, and here every class has mask files of its own; "
-            "leave them out, and take away the files of classes that shall not count"
+            "--map and --ignore are about values in masks, and here names tell the classes of files or objects; "
+            "leave them out, and take away what shall not count"
         )
     found = sorted({name for facts in masks.values() for name in facts.classes})
-    classes = _without(declared, set(declared.ignored)) if declared else ClassFile.from_names(found, "the mask files")
+    classes = _without(declared, set(declared.ignored)) if declared else ClassFile.from_names(found, "the names found")
     if classes.background is None and config.background is None:
-        names, colors = ("background", *classes.names), ((0, 0, 0), *classes.colors) if classes.colors else ()
-        classes = replace(ClassFile.from_names(names, classes.source), colors=colors)
+        classes = _with_background(classes)
     values = {id_: id_ for id_ in classes.ids}
     return ClassDecision(_class_map(config, classes, values, set()), (), tuple(unknown_class_files(classes, masks)))
+
+
+def _with_background(classes: ClassFile) -> ClassFile:
+    """The classes and background, which has the id 0: where another has it, all are numbered anew."""
+    ids = (0, *classes.ids) if 0 not in classes.ids else tuple(range(len(classes.ids) + 1))
+    colors = ((0, 0, 0), *classes.colors) if classes.colors else ()
+    return replace(classes, names=("background", *classes.names), ids=ids, colors=colors, background=0)
 
 
 def _class_map(config: DataConfig, classes: ClassFile, values: Mapping[int, int], ignored: set[int]) -> ClassMap:

@@ -108,7 +108,7 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
 
     def _load(self, record: Record) -> tuple[Sample, Weights | None]:
         """A record's sample, and its border weights where they are asked for."""
-        sample = load_sample(record, self.classes)
+        sample = load_sample(record, self.classes, self.task)
         if not self.border_weight or sample.mask is None:
             return sample, None
         objects = read_mask(record.mask) if self.numbered_objects and isinstance(record.mask, Path) else None

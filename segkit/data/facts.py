@@ -16,7 +16,7 @@ from segkit.structures import IGNORE_INDEX, ClassMap
 LISTED_VALUES = 1024
 """A mask's facts list its commonest values up to this number: a JPEG mask may hold a hundred thousand of them."""
 
-MaskKind = Literal["ids", "palette", "rgb", "per-class"]
+MaskKind = Literal["ids", "palette", "rgb", "per-class", "objects"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class ImageFacts:
         pixel_hash: see `pixel_hash`; equal for images of equal pixels, whatever file format holds them.
         orientation: EXIF orientation 1 to 8 that was applied, 1 where the file states none.
         finite: no value is NaN or infinite.
+        spacing: distance between the centres of rows and of columns in mm, where the file states it.
         error: why the file cannot be read, in words; every other attribute is empty then.
     """
 
@@ -51,6 +52,7 @@ class ImageFacts:
     pixel_hash: str = ""
     orientation: int = 1
     finite: bool = True
+    spacing: tuple[float, float] | None = None
     error: str | None = None
 
 
@@ -61,12 +63,14 @@ class MaskFacts:
     Attributes:
         size: (H, W) in pixels.
         values: stored value to number of pixels, ascending; the `LISTED_VALUES` commonest where there are more;
-            empty where every class has its own file.
+            empty where the classes have names.
         distinct: number of different values, listed or not.
         dtype: numpy name of the stored type.
-        kind: how the file stores its values.
-        classes: where every class has its own file: class name to number of pixels that are not 0.
-        overlap: where every class has its own file: claims on pixels that another class claims too.
+        kind: how the file stores its values; `per-class`: every class has its own file; `objects`: drawn from marked
+            objects.
+        classes: of these two kinds: class name to the number of pixels that the class claims.
+        overlap: of these two kinds: claims on pixels that another class claims too.
+        ignored: pixels of objects that are not counted.
         lossy: the file format alters values (JPEG).
         orientation: EXIF orientation 1 to 8 that was applied, 1 where the file states none.
         error: why the file cannot be read, in words; every other attribute is empty then.
@@ -79,9 +83,15 @@ class MaskFacts:
     kind: MaskKind = "ids"
     classes: Mapping[str, int] = field(default_factory=dict)
     overlap: int = 0
+    ignored: int = 0
     lossy: bool = False
     orientation: int = 1
     error: str | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the mask tells classes by their names, not by numbers or colours."""
+        return self.kind in {"per-class", "objects"}
 
 
 def to_plain(facts: ImageFacts | MaskFacts) -> list[Any]:
@@ -107,8 +117,8 @@ def class_pixels(mask: MaskFacts, classes: ClassMap) -> dict[int, int]:
     for name, number in mask.classes.items():
         if name in classes.names:
             pixels[classes.names.index(name)] = number
-    if mask.kind == "per-class" and classes.background is not None:
-        claimed = sum(mask.classes.values()) - mask.overlap
+    if mask.is_named and classes.background is not None:
+        claimed = sum(mask.classes.values()) - mask.overlap + mask.ignored
         pixels[classes.background] = pixels.get(classes.background, 0) + mask.size[0] * mask.size[1] - claimed
     unnamed = IGNORE_INDEX if classes.other is None else classes.other
     for value, number in mask.values.items():

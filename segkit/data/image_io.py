@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,24 @@ def read_raster(path: str | Path) -> Raster:
         ) from None
 
 
+def read_channels(files: Sequence[str | Path]) -> Raster:
+    """Decode an image whose channels lie in several files, in their order; what else is known is the first file's.
+
+    Raises `UnreadableFileError` as `read_raster` does, and where a file differs from the first in size or type.
+    """
+    first, *others = rasters = [read_raster(file) for file in files]
+    if not others:
+        return first
+    channels = [raster.image() for raster in rasters]
+    for raster, image in zip(rasters, channels, strict=True):
+        if image.shape[:2] != channels[0].shape[:2] or image.dtype != channels[0].dtype:
+            raise UnreadableFileError(
+                raster.path,
+                f"{_described(image)}, but {first.path.name}, a channel of the same image, {_described(channels[0])}",
+            )
+    return replace(first, pixels=np.concatenate(channels, axis=2), palette=None, alpha=False)
+
+
 def read_image(path: str | Path) -> NDArray[Any]:
     """The image in a file.
 
@@ -92,6 +112,10 @@ def write_mask(path: str | Path, ids: NDArray[np.uint8 | np.uint16], classes: Cl
     colors[list(classes.ids)] = classes.colors
     image.putpalette(colors.tobytes())
     return _write(path, image)
+
+
+def _described(image: NDArray[Any]) -> str:
+    return f"holds {image.shape[1]} x {image.shape[0]} {image.dtype}"
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:

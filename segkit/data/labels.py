@@ -1,4 +1,4 @@
-"""The classes of a classification set: its labels, in the order of the class file where there is one."""
+"""The classes of labelled images or objects: the labels, in the order of the class file where there is one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from segkit.data.rules import finding
 from segkit.structures import ClassMap
 
 
-def resolve_labels(declared: ClassFile | None, labels: Mapping[str, str]) -> ClassDecision:
-    """Decide the class map of a classification data set; it has no background, every class counts.
+def resolve_labels(declared: ClassFile | None, labels: Mapping[str, Sequence[str]]) -> ClassDecision:
+    """Decide the class map of a set to classify, or to find objects in; it has no background, every class counts.
 
     Args:
         declared: the classes named in the options or in a class file; without them the labels found are the classes,
             sorted, by their numbers where all are numbers.
-        labels: the label of each image by record id.
+        labels: the labels of each image, or of its objects, by record id.
     """
     if declared is None:
-        return ClassDecision(ClassMap(tuple(_in_order(set(labels.values()))), background=None))
+        return ClassDecision(ClassMap(tuple(_in_order(_distinct(labels))), background=None))
     classes = ClassMap(declared.names, declared.colors, declared.ids, background=None)
     return ClassDecision(classes, findings=tuple(check_labels(labels, classes, declared.source)))
 
@@ -40,9 +40,15 @@ def _in_order(labels: set[str]) -> list[str]:
     return sorted(labels)
 
 
-def check_labels(labels: Mapping[str, str], classes: ClassMap, source: str) -> Iterator[Finding]:
+def _distinct(labels: Mapping[str, Sequence[str]]) -> set[str]:
+    return {label for found in labels.values() for label in found}
+
+
+def check_labels(labels: Mapping[str, Sequence[str]], classes: ClassMap, source: str) -> Iterator[Finding]:
     """Labels that are no class of `source`."""
-    unknown = sorted(set(labels.values()) - set(classes.names))
+    unknown = _distinct(labels) - set(classes.names)
     if unknown:
-        message = f"{source} lacks the labels {', '.join(unknown[:10])}; add them there, or take their images out"
-        yield finding("unknown-label", message, records=[id_ for id_, label in labels.items() if label in unknown])
+        message = (
+            f"{source} lacks the labels {', '.join(sorted(unknown)[:10])}; add them there, or take their images out"
+        )
+        yield finding("unknown-label", message, records=[id_ for id_, found in labels.items() if unknown & set(found)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 
 from segkit.data.check import check_not_empty, check_set
 from segkit.data.check_files import check_files, check_values
-from segkit.data.classes import ClassDecision, ClassFile, declared_classes, read_class_file, resolve_class_map
+from segkit.data.classes import ClassDecision, ClassFile, declared_classes, resolve_class_map
 from segkit.data.config import DataConfig
 from segkit.data.facts import MaskFacts, class_pixels
 from segkit.data.findings import Finding, Severity, shown
@@ -130,7 +130,7 @@ def open_dataset(
     root = Path(root)
     listing = _with_names(list_records(root, config.format, task), config, classes)
     grouped = group_records(listing.records, config.group_by)
-    facts = scan(grouped, progress, config.channels)
+    facts = scan(grouped, progress, config.channels, listing.task)
     decision = _decide_classes(listing, config, facts) if classes is None else _given(listing, classes, facts)
     about_classes = _with_files(decision.findings, grouped, root)
     findings = [*listing.findings, *about_classes, *check_files(grouped, facts, root)]
@@ -142,7 +142,7 @@ def open_dataset(
             found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings
         )
         known = None if undecided else decision.class_map
-        findings += [*split.findings, *check_set(split.records, facts, presence, known, root)]
+        findings += [*split.findings, *check_set(split.records, facts, presence, known, root, listing.task)]
     else:
         split = Split(tuple(records), "the data's own parts")
         findings += check_not_empty(records)
@@ -172,7 +172,8 @@ def _with_names(listing: Listing, config: DataConfig, classes: ClassMap | None) 
     if listing.task != "classify":
         return listing
     known = classes if classes is not None else _declared(listing, config)
-    names = names_of_ids(_labels(listing).values(), known.names, known.ids) if known is not None else {}
+    labels = [label for found in _labels(listing).values() for label in found]
+    names = names_of_ids(labels, known.names, known.ids) if known is not None else {}
     if not names:
         return listing
     records = tuple(replace(record, label=names.get(record.label or "", record.label)) for record in listing.records)
@@ -182,26 +183,28 @@ def _with_names(listing: Listing, config: DataConfig, classes: ClassMap | None) 
 
 def _declared(listing: Listing, config: DataConfig) -> ClassFile | None:
     """The classes named in the options or in the class file beside the data."""
-    return declared_classes(config, read_class_file(listing.class_file) if listing.class_file is not None else None)
+    return declared_classes(config, listing.declared_classes())
 
 
 def _decide_classes(listing: Listing, config: DataConfig, facts: Facts) -> ClassDecision:
     """The classes as the options, the class file and the files themselves say."""
-    if listing.task == "classify":
-        return resolve_labels(_declared(listing, config), _labels(listing))
-    class_file = read_class_file(listing.class_file) if listing.class_file is not None else None
-    return resolve_class_map(config, class_file, _masks(listing, facts))
+    if listing.task == "segment":
+        return resolve_class_map(config, listing.declared_classes(), _masks(listing, facts))
+    return resolve_labels(_declared(listing, config), _labels(listing))
 
 
 def _given(listing: Listing, classes: ClassMap, facts: Facts) -> ClassDecision:
     """The classes of a model, and what does not fit them."""
+    if listing.task == "segment":
+        return ClassDecision(classes, findings=tuple(check_values(_masks(listing, facts), classes)))
+    return ClassDecision(classes, findings=tuple(check_labels(_labels(listing), classes, "the model")))
+
+
+def _labels(listing: Listing) -> dict[str, tuple[str, ...]]:
+    """Record id -> the labels of the image, or of the objects in it."""
     if listing.task == "classify":
-        return ClassDecision(classes, findings=tuple(check_labels(_labels(listing), classes, "the model")))
-    return ClassDecision(classes, findings=tuple(check_values(_masks(listing, facts), classes)))
-
-
-def _labels(listing: Listing) -> dict[str, str]:
-    return {record.id: record.label for record in listing.records if record.label is not None}
+        return {record.id: (record.label,) for record in listing.records if record.label is not None}
+    return {record.id: record.annotation.labels for record in listing.records if record.annotation is not None}
 
 
 def _masks(listing: Listing, facts: Facts) -> dict[str, MaskFacts]:
@@ -222,14 +225,17 @@ def _usable(records: Sequence[Record], findings: Sequence[Finding]) -> list[Reco
 
 
 def _presence(records: Sequence[Record], facts: Facts, classes: ClassMap) -> dict[str, frozenset[int]]:
-    """Id to the classes its image shows: those in its mask, or its label."""
+    """Id to the classes its image shows: those in its mask, its label, or those of its objects."""
     indices = {name: index for index, name in enumerate(classes.names)}
-    return {
-        record.id: frozenset(
-            class_pixels(facts.masks[record.id], classes) if record.id in facts.masks else [indices[record.label or ""]]
-        )
-        for record in records
-    }
+    return {record.id: frozenset(_shown_classes(record, facts, classes, indices)) for record in records}
+
+
+def _shown_classes(record: Record, facts: Facts, classes: ClassMap, indices: Mapping[str, int]) -> Iterable[int]:
+    if record.id in facts.masks:
+        return class_pixels(facts.masks[record.id], classes)
+    if record.label is not None:
+        return [indices[record.label]]
+    return [indices[label] for label in record.annotation.labels if label in indices] if record.annotation else []
 
 
 def _class_names(classes: ClassMap) -> str:

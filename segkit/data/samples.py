@@ -8,27 +8,44 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.image_io import read_image, read_mask
+from segkit.data.drawing import draw_classes
+from segkit.data.image_io import read_channels, read_mask
 from segkit.errors import DataError
-from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
+from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample, TaskName
 
 
-def load_sample(record: Record, classes: ClassMap) -> Sample:
-    """Read a record's image and, where it has them, its mask and label, as class indices.
+def load_sample(record: Record, classes: ClassMap, task: TaskName = "segment") -> Sample:
+    """Read a record's image and, where it has it, the target of the task, as class indices.
 
     Raises:
         UnreadableFileError: a file that cannot be read as an image.
         DataError: a mask value or label that is no class, or a mask of another size than its image.
     """
-    image = read_image(record.image)
-    mask = None if record.mask is None else _read_classes(record.mask, classes)
+    raster = read_channels(record.image_files)
+    image = raster.image()
+    mask = _mask(record, classes, image.shape[:2]) if task == "segment" else None
     if mask is not None and mask.shape != image.shape[:2]:
         raise DataError(
             f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
             f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
         )
-    label = None if record.label is None else _label_index(record, classes)
-    return Sample(record, image, mask, label)
+    label = _label_index(record, classes) if task == "classify" and record.label is not None else None
+    return Sample(record, image, mask, label, raster.spacing)
+
+
+def _mask(record: Record, classes: ClassMap, size: tuple[int, int]) -> NDArray[np.int16] | None:
+    """Class indices (H, W), from the mask's files, else drawn from the objects."""
+    if record.mask is not None:
+        return _read_classes(record.mask, classes)
+    if record.annotation is None:
+        return None
+    indices = {name: index for index, name in enumerate(classes.names)}
+    return draw_classes(record.annotation, indices, size, _unclaimed(classes), IGNORE_INDEX)
+
+
+def _unclaimed(classes: ClassMap) -> int:
+    """What pixels hold that no class claims: background, or not counted where there is no background."""
+    return IGNORE_INDEX if classes.background is None else classes.background
 
 
 def _label_index(record: Record, classes: ClassMap) -> int:
@@ -49,8 +66,7 @@ def _read_classes(mask: Path | Mapping[str, Path], classes: ClassMap) -> NDArray
         except DataError as error:
             raise DataError(f"{mask}: {error}; 'segkit check' lists all such masks") from None
     claimed = {_class_index(name, path, classes): read_mask(path) != 0 for name, path in mask.items()}
-    unclaimed = IGNORE_INDEX if classes.background is None else classes.background
-    indices = np.full(next(iter(claimed.values())).shape, unclaimed, np.int16)
+    indices = np.full(next(iter(claimed.values())).shape, _unclaimed(classes), np.int16)
     for index in sorted(claimed):
         indices[claimed[index]] = index
     return indices

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from segkit.data.drawing import draw_classes
 from segkit.data.facts import ImageFacts, MaskFacts, count_values, from_plain, measure_intensities, pixel_hash, to_plain
-from segkit.data.image_io import read_raster
+from segkit.data.image_io import read_channels, read_raster
 from segkit.data.scan_cache import ScanCache
-from segkit.errors import UnreadableFileError
+from segkit.errors import DataError, UnreadableFileError
 from segkit.pipeline import convert_channels
-from segkit.structures import Progress, Record
+from segkit.structures import Annotation, MaskFile, Progress, Record, TaskName
 
 __all__ = ["Facts", "ImageFacts", "MaskFacts", "scan"]
 
@@ -40,15 +41,21 @@ class Facts:
     notes: tuple[str, ...] = ()
 
 
-def scan(records: Sequence[Record], progress: Progress | None = None, convert: Convert = None) -> Facts:
-    """Measure every image and mask; a file that cannot be read has its reason in the facts' `error`.
+def scan(
+    records: Sequence[Record],
+    progress: Progress | None = None,
+    convert: Convert = None,
+    task: TaskName = "segment",
+) -> Facts:
+    """Measure every image and, to segment, every mask; what cannot be read has its reason in the facts' `error`.
 
     Args:
         records: what to read.
         progress: told about every image and every mask.
         convert: conversion after which mean, deviation and range are measured, so that they are those training sees.
+        task: which targets are wanted; those of other tasks need no reading.
     """
-    jobs = [*_image_jobs(records, convert), *_mask_jobs(records)]
+    jobs = [*_image_jobs(records, convert), *(_mask_jobs(records) if task == "segment" else ())]
     cache = ScanCache([path for job in jobs for path in job.paths], _variant(convert))
     facts: dict[str, dict[str, Any]] = {"image": {}, "mask": {}}
     missing = []
@@ -85,8 +92,8 @@ class _Job:
 
 def _image_jobs(records: Sequence[Record], convert: Convert) -> Iterator[_Job]:
     for record in records:
-        path = record.image.absolute()
-        yield _Job("image", record.id, (path,), partial(_measure_image, path, convert))
+        paths = tuple(path.absolute() for path in record.image_files)
+        yield _Job("image", record.id, paths, partial(_measure_image, paths, convert))
 
 
 def _mask_jobs(records: Sequence[Record]) -> Iterator[_Job]:
@@ -97,6 +104,15 @@ def _mask_jobs(records: Sequence[Record]) -> Iterator[_Job]:
         elif record.mask is not None:
             files = {name: path.absolute() for name, path in record.mask.items()}
             yield _Job("mask", record.id, tuple(files.values()), partial(_measure_class_files, files))
+        elif record.annotation is not None:
+            paths = (record.image.absolute(), *_annotation_files(record.annotation))
+            yield _Job("mask", record.id, paths, partial(_measure_objects, record.annotation, record.image.absolute()))
+
+
+def _annotation_files(annotation: Annotation) -> Iterator[Path]:
+    """The files that an annotation's masks depend on."""
+    masks = (one.region.path for one in annotation.objects if isinstance(one.region, MaskFile))
+    yield from (path.absolute() for path in dict.fromkeys((annotation.source, *masks)))
 
 
 def _measure_all(jobs: Sequence[_Job]) -> Iterator[tuple[_Job, ImageFacts | MaskFacts]]:
@@ -113,9 +129,9 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _measure_image(path: Path, convert: Convert) -> ImageFacts:
+def _measure_image(paths: Sequence[Path], convert: Convert) -> ImageFacts:
     try:
-        raster = read_raster(path)
+        raster = read_channels(paths)
         image = raster.image()
     except UnreadableFileError as error:
         return ImageFacts(error=error.reason)
@@ -133,6 +149,7 @@ def _measure_image(path: Path, convert: Convert) -> ImageFacts:
         pixel_hash=pixel_hash(image),
         orientation=raster.orientation,
         finite=measured.finite,
+        spacing=raster.spacing,
     )
 
 
@@ -177,6 +194,20 @@ def _measure_class_files(files: Mapping[str, Path]) -> MaskFacts:
         overlap=int((np.sum(masks, axis=0) - 1).clip(min=0).sum()),
         lossy=any(raster.lossy for raster in rasters),
         orientation=rasters[0].orientation,
+    )
+
+
+def _measure_objects(annotation: Annotation, image: Path) -> MaskFacts:
+    """The facts of a mask drawn from objects, of the size that their file states, else that of the image."""
+    indices = {label: index for index, label in enumerate(annotation.labels)}
+    try:
+        size = annotation.size or read_raster(image).pixels.shape[:2]
+        painted = draw_classes(annotation, indices, size, unclaimed=len(indices), ignored=len(indices) + 1)
+    except (DataError, UnreadableFileError) as error:
+        return MaskFacts(error=str(error))
+    *pixels, _, ignored = np.bincount(painted.ravel(), minlength=len(indices) + 2).tolist()
+    return MaskFacts(
+        size=size, dtype="bool", kind="objects", classes=dict(zip(indices, pixels, strict=True)), ignored=ignored
     )
 
 

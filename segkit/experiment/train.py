@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from segkit.config import read_yaml
 from segkit.data.fingerprint import fingerprint as measure
+from segkit.data.opening import OpenDataset
 from segkit.errors import DataError, UsageError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
@@ -200,8 +201,7 @@ def _start(config: ExperimentConfig, output: Path | None, started: float, teller
     if output is not None:
         refuse_existing(output)  # before the data is read, which may take minutes
     device = resolve_device(config.device)
-    dataset = open_aloud(config.path, config.data, teller, task=config.task)
-    dataset.require_usable()
+    dataset = _open(config, teller)
     plan = make_plan(config, dataset, measure(dataset), device)
     session = Session(plan, dataset, device, teller)
     teller.tell(*session.describe())
@@ -215,6 +215,17 @@ def _start(config: ExperimentConfig, output: Path | None, started: float, teller
     return session.run(run, started, resume=False)
 
 
+def _open(config: ExperimentConfig, teller: Teller) -> OpenDataset:
+    dataset = open_aloud(config.path, config.data, teller, task=config.task)
+    dataset.require_usable()
+    if dataset.task == "detect":
+        raise UsageError(
+            f"{config.path} marks objects by boxes alone, and networks are trained on masks or labels of images; "
+            "name data with masks or outlines"
+        )
+    return dataset
+
+
 def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     if output is None:
         raise UsageError("--resume goes on with a run: name its folder with -o")
@@ -226,8 +237,7 @@ def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     teller.log_to(run.folder / "log.txt")
     config = run.config
     device = resolve_device(config.device)
-    dataset = open_aloud(config.path, config.data, teller, task=config.task)
-    dataset.require_usable()
+    dataset = _open(config, teller)
     plan = make_plan(config, dataset, measure(dataset), device)
     if plan.fingerprint != run.read_json("fingerprint.json") or dataset.splits() != run.read_json("splits.json"):
         raise DataError(

@@ -45,7 +45,8 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return read_raster(path)
 
-    monkeypatch.setattr("segkit.data.scan.read_raster", reading)
+    for module in ("scan", "image_io"):
+        monkeypatch.setattr(f"segkit.data.{module}.read_raster", reading)
     return read
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from segkit.data.class_file import ClassFile, read_class_file
 from segkit.data.findings import Finding
 from segkit.errors import UsageError
 from segkit.registry import Registry
@@ -21,7 +22,8 @@ class Listing:
         layout: what it was read as, said aloud, for example `"mask folder, split first"`.
         task: the task the targets fit.
         records: every image that has what the task needs, sorted by id.
-        class_file: the class file found beside the data.
+        class_file: the class file found beside the data; it comes before what the data itself declares.
+        declared: the classes that the data itself declares, the categories of a COCO file for example.
         notes: rules found while reading that the user should know, for example the pairing of names.
         findings: problems of names and pairs: missing masks, orphan masks, duplicate ids.
     """
@@ -31,8 +33,13 @@ class Listing:
     task: TaskName
     records: tuple[Record, ...]
     class_file: Path | None = None
+    declared: ClassFile | None = None
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    def declared_classes(self) -> ClassFile | None:
+        """The classes of the class file, else those that the data itself declares; raises `UsageError` for the file."""
+        return self.declared if self.class_file is None else read_class_file(self.class_file)
 
 
 class Format(Protocol):

@@ -40,6 +40,7 @@ class Raster:
         alpha: the last channel is opacity.
         orientation: the EXIF orientation 1 to 8 that was applied.
         lossy: the file format may have altered the values.
+        spacing: distance between the centres of neighbouring rows and columns in mm, where the file states it.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Raster:
     alpha: bool = False
     orientation: int = 1
     lossy: bool = False
+    spacing: tuple[float, float] | None = None
 
     @property
     def kind(self) -> Literal["ids", "palette", "rgb"]:

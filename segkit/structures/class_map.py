@@ -1,12 +1,11 @@
-"""The nouns of segkit: class map, record, sample and results. Plain data over numpy, no torch."""
+"""What the numbers in masks mean: names, colours, ids and stored values of classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,6 @@ from segkit.errors import DataError
 
 IGNORE_INDEX = -1
 """The learned id of pixels that no loss and no score counts."""
-
-PARTS = ("train", "val", "test")
-"""The parts a data set is cut into."""
-
-TaskName = Literal["segment", "classify"]
-"""What a network predicts: the class of every pixel, or of the whole image."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number done and the total."""
 
 Color = tuple[int, int, int]
 
@@ -141,96 +131,3 @@ def _voc_color(index: int) -> Color:
         for channel in range(3):
             channels[channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
     return channels[0], channels[1], channels[2]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One image of a data set as it lies on disk, nothing read yet.
-
-    Attributes:
-        id: unique name inside the data set, the image's path without suffix relative to the image folder.
-        image: the image file.
-        mask: the mask file; a mapping class name -> file where each class has its own; None without mask.
-        label: the class name of the image, for classification.
-        group: images of one patient, slide or sequence share a group; None: the image is its own unit.
-        split: "train", "val" or "test" when the data set says so.
-        columns: the cells of its row by column name, in lower case, where a table lists the data set.
-    """
-
-    id: str
-    image: Path
-    mask: Path | Mapping[str, Path] | None = None
-    label: str | None = None
-    group: str | None = None
-    split: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def mask_files(self) -> tuple[Path, ...]:
-        """Every file of the mask; none without a mask."""
-        if self.mask is None:
-            return ()
-        return (self.mask,) if isinstance(self.mask, Path) else tuple(self.mask.values())
-
-    @property
-    def unit(self) -> str:
-        """What counts as one independent observation in a score's interval: the group, else the image itself."""
-        return self.group if self.group is not None else self.id
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image with the targets it has, in memory.
-
-    Attributes:
-        record: where it came from.
-        image: (H, W, C), true values in the file's dtype (uint8, uint16 or float32).
-        mask: (H, W) class indices, int16, `IGNORE_INDEX` where not counted.
-        label: class index of the image.
-    """
-
-    record: Record
-    image: NDArray[Any]
-    mask: NDArray[np.int16] | None = None
-    label: int | None = None
-
-
-@dataclass(frozen=True)
-class SegmentationResult:
-    """The mask of one image.
-
-    Attributes:
-        mask: (H, W) class ids of exactly the input's size, in the class map's `id_dtype`.
-        classes: what the ids mean.
-        probabilities: (K, H, W) float32, one map per class, only where asked for.
-    """
-
-    mask: NDArray[np.uint8 | np.uint16]
-    classes: ClassMap
-    probabilities: NDArray[np.float32] | None = None
-
-    def areas(self) -> dict[str, int]:
-        """Pixels per class name."""
-        named = zip(self.classes.names, self.classes.ids, strict=True)
-        return {name: int((self.mask == class_id).sum()) for name, class_id in named}
-
-    def shares(self) -> dict[str, float]:
-        """Share of the image per class name, 0 to 1."""
-        return {name: area / self.mask.size for name, area in self.areas().items()}
-
-
-@dataclass(frozen=True)
-class ClassificationResult:
-    """The class probabilities (K,) of one image, summing to 1."""
-
-    probabilities: NDArray[np.float32]
-    names: Sequence[str]
-
-    @property
-    def label(self) -> str:
-        return self.names[int(self.probabilities.argmax())]
-
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The `count` most probable class names with their probabilities, best first."""
-        best = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(self.names[i], float(self.probabilities[i])) for i in best]

@@ -1,0 +1,97 @@
+"""Masks drawn from objects that people marked. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from segkit.data.image_io import read_mask
+from segkit.errors import DataError
+from segkit.structures import Annotation, Polygons, Region, RunLengths
+
+Size = tuple[int, int]
+Pixels = NDArray[np.bool_]
+
+
+def draw_classes(
+    annotation: Annotation, indices: Mapping[str, int], size: Size, unclaimed: int, ignored: int
+) -> NDArray[np.int16]:
+    """Paint an annotation's objects one over the other, in their order.
+
+    Args:
+        annotation: objects without a region are left out.
+        indices: label -> what its objects are painted with.
+        size: (H, W) of the image.
+        unclaimed: what pixels without an object hold.
+        ignored: what objects are painted with that are not counted.
+
+    Returns:
+        (H, W).
+
+    Raises:
+        DataError: a label is not among the `indices`, or a region has another size than the image.
+        UnreadableFileError: a mask file that cannot be read.
+    """
+    painted = np.full(size, unclaimed, np.int16)
+    for label, is_ignored, pixels in regions(annotation, size):
+        if not is_ignored and label not in indices:
+            raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
+        painted[pixels] = ignored if is_ignored else indices[label]
+    return painted
+
+
+def regions(annotation: Annotation, size: Size) -> Iterator[tuple[str, bool, Pixels]]:
+    """Label, whether it is ignored, and pixels (H, W) of every object that has a region, in their order.
+
+    Raises what `draw_classes` does, but for labels.
+    """
+    read = cache(read_mask)  # of one image many objects often stand in one file
+    for one in annotation.in_pixels(size).objects:
+        if one.region is not None:
+            yield one.label, one.ignored, draw_region(one.region, size, read)
+
+
+def draw_region(region: Region, size: Size, read: Callable[[Path], NDArray[Any]] = read_mask) -> Pixels:
+    """The pixels (H, W) of one region.
+
+    Polygons are filled by COCO's rule (pycocotools, whose pixels have their centres at half numbers).
+
+    Args:
+        region: in pixels of the image.
+        size: (H, W) of the image; parts of polygons beyond it are cut off.
+        read: reads the mask file of a `MaskFile`.
+
+    Raises:
+        DataError: a region has another size than the image.
+        UnreadableFileError: a mask file that cannot be read.
+    """
+    if isinstance(region, Polygons):
+        rings = [ring.astype(np.float64).ravel().tolist() for ring in region.rings]
+        return _decode(coco_mask.merge(coco_mask.frPyObjects(rings, *size)))
+    if isinstance(region, RunLengths):
+        _require_size(region.size, size, "a region")
+        return _decode({"size": list(region.size), "counts": region.counts})
+    values = read(region.path)
+    _require_size(values.shape, size, region.path.name)
+    return values != 0 if region.value is None else values == region.value
+
+
+def encode_region(pixels: NDArray[Any]) -> RunLengths:
+    """The region of the pixels (H, W) that are not 0, the way back from `draw_region`."""
+    encoded = coco_mask.encode(np.asfortranarray(pixels != 0, np.uint8))
+    return RunLengths((pixels.shape[0], pixels.shape[1]), encoded["counts"])
+
+
+def _decode(encoded: Mapping[str, Any]) -> Pixels:
+    return np.ascontiguousarray(coco_mask.decode(encoded)).astype(np.bool_)
+
+
+def _require_size(found: tuple[int, ...], size: Size, what: str) -> None:
+    if found != size:
+        raise DataError(f"{what} is of {found[1]} x {found[0]} pixels, and its image of {size[1]} x {size[0]}")
