@@ -148,7 +148,7 @@ def _evaluate(
         raise DataError("there is no image to evaluate on; name another part with --split, or data with that part")
     ranking = []
     for done, record in enumerate(records, start=1):
-        sample = load_sample(record, tally.classes)
+        sample = load_sample(record, tally.classes, tally.task)
         ranking.append(tally.add(sample, predict(sample)))
         if progress is not None:
             progress(done, len(records))
@@ -166,7 +166,7 @@ def _examples(
     """Predict the chosen few again: cheaper than keeping every image and mask until the ranking is known."""
     examples = []
     for rank, position, index in choose(ranking):
-        sample = load_sample(records[index], tally.classes)
+        sample = load_sample(records[index], tally.classes, tally.task)
         drawn, caption = tally.picture(sample, predict(sample))
         examples.append(Example(rank, position, records[index].id, ranking[index], caption, drawn))
     return tuple(examples)

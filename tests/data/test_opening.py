@@ -120,7 +120,7 @@ def test_declared_labels_give_the_order_and_refuse_others(labelled: Path) -> Non
 
 def test_numeric_labels_are_in_the_order_of_their_numbers() -> None:
     def order(*labels: str) -> tuple[str, ...]:
-        return resolve_labels(None, {label: label for label in labels}).class_map.names
+        return resolve_labels(None, {label: (label,) for label in labels}).class_map.names
 
     assert order("10", "9", "2", "02") == ("02", "2", "9", "10")
     assert order("10", "9", "b2") == ("10", "9", "b2")

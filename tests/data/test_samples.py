@@ -75,7 +75,7 @@ def test_a_mask_file_of_an_unknown_class_is_refused(tmp_path: Path, record: Reco
 
 def test_an_unknown_label_is_refused(record: Record) -> None:
     with pytest.raises(DataError, match=r"a: label 'dog' is no class; classes: ground, cell, vessel"):
-        load_sample(Record("a", record.image, label="dog"), CLASSES)
+        load_sample(Record("a", record.image, label="dog"), CLASSES, "classify")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
