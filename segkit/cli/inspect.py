@@ -13,6 +13,8 @@ def inspect(
     quiet: options.Quiet = False,
 ) -> None:
     """Draw first-layer filters, activations, Grad-CAM and occlusion maps; index.html shows them all."""
+    from segkit.data.image_io import read_image
+    from segkit.data.readers._base import file_on_disk
     from segkit.experiment.console import Teller
     from segkit.explanation.inspection import inspect as run_inspection
     from segkit.inference.loading import load
@@ -21,8 +23,10 @@ def inspect(
     teller = Teller(quiet)
     predictor = load(model, device=device, precision="fp32")
     teller.tell(*predictor.notes)
+    read_image(image)  # one that cannot be read leaves no folder behind
     claim_folder(output)  # before the work, which takes minutes
     with teller.progress("covering parts of the image") as advance:
         inspection = run_inspection(predictor, image, advance)
-    page = write_inspection(inspection, model, image.name, output)
-    teller.tell(f"{image.name}: {inspection.answer}", f"written: {page}")
+    name = image.relative_to(file_on_disk(image).parent).as_posix()  # of an image in a file of many, both
+    page = write_inspection(inspection, model, name, output)
+    teller.tell(f"{name}: {inspection.answer}", f"written: {page}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from segkit.errors import UsageError, nearest
+from segkit.errors import ModelFileError, UsageError, nearest
 from segkit.modelfile import find_in_run, read_card
 from segkit.models.backbones._base import BACKBONES, BackboneEntry
 from segkit.models.model import Model
@@ -46,6 +46,7 @@ class WeightsReport:
         unused: names of the source's tensors that have no place in the model.
         adapted: name of the first convolution where it was fitted to another number of channels.
         share: share of the model's parameters that were loaded, 0 to 1.
+        differing: options of the backbone that are others than those the weights were trained with, in words.
     """
 
     source: str
@@ -54,6 +55,7 @@ class WeightsReport:
     unused: tuple[str, ...] = ()
     adapted: str | None = None
     share: float = 0.0
+    differing: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """One line for people: what loaded, what starts new, what was left over."""
@@ -65,6 +67,8 @@ class WeightsReport:
             said.append(f"{self.adapted} fitted to the number of channels")
         if self.new:
             said.append(f"new: {_by_part(self.new)}")
+        if self.differing:
+            said.append(f"trained with other options of the backbone: {', '.join(self.differing)}")
         if self.unused:
             said.append(f"not used: {_by_part(self.unused)}")
         return "; ".join(said)
@@ -102,7 +106,9 @@ def load_weights(model: Model, weights: str | Path) -> WeightsReport:
             hint = f" Published weights are for backbone {entry.published_variant}, which departs from the paper."
         sets = ", ".join(("none", *published))
         raise UsageError(f"no file {str(weights)!r}; backbone {model.config.backbone} has the weights {sets}.{hint}")
-    return _load(model, _aligned(_read(find_in_run(weights)), model.state_dict()), str(weights))
+    file = find_in_run(weights)
+    report = _load(model, _aligned(_read(file), model.state_dict()), str(weights))
+    return replace(report, differing=_differing_options(model, file))
 
 
 def fit_channels(weight: Tensor, channels: int) -> Tensor:
@@ -127,6 +133,21 @@ def _require_published_options(model: Model, entry: BackboneEntry, weights: str)
             f"backbone {model.config.backbone} with {given}: the weights {weights} were trained with {trained}; "
             "leave the options as they were trained, or use '--weights none'"
         )
+
+
+def _differing_options(model: Model, file: Path) -> tuple[str, ...]:
+    """Options of the same backbone that a segkit file was trained with otherwise; a network's norm has no shape."""
+    try:
+        trained = read_card(file).model
+    except ModelFileError:
+        return ()  # a state dict of another program, which does not say
+    if trained.get("backbone") != model.config.backbone:
+        return ()
+    plain = model.config.model_dump(mode="json")["backbone_options"]
+    before = trained.get("backbone_options", {})
+    return tuple(
+        f"{name} {before[name]}, here {plain[name]}" for name in plain if name in before and before[name] != plain[name]
+    )
 
 
 def _load(model: Model, tensors: Mapping[str, Tensor], source: str) -> WeightsReport:

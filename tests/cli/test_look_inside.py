@@ -61,6 +61,15 @@ def test_inspect_writes_a_page_and_refuses_a_missing_image(
     assert not (tmp_path / "other").exists()
 
 
+def test_inspect_leaves_no_folder_behind_for_an_image_that_cannot_be_read(
+    segkit: Ends, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert segkit("inspect", model, tmp_path / "broken.png", "-o", tmp_path / "out") != 0
+    assert "broken.png" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_inspect_refuses_a_folder_of_other_things_before_the_work(
     segkit: Ends,
     model: Path,
@@ -135,6 +144,7 @@ def test_an_image_in_a_file_of_many(segkit: Ends, tmp_path: Path, capsys: pytest
     assert segkit("similar", model, packed / "00003.idx", same) == 0
     assert capsys.readouterr().out == f"    0.0000  {same}\n"
     assert segkit("inspect", model, packed / "00003.idx", "-o", tmp_path / "out") == 0
+    assert "train-images-idx3-ubyte.gz/00003.idx" in (tmp_path / "out" / "index.html").read_text()
     assert segkit("describe", model, "--image", packed / "00003.idx") == 0
     assert "effective receptive field of map 2" in capsys.readouterr().out
     assert segkit("describe", model, "--image", tmp_path / "none" / "00003.idx") == 2

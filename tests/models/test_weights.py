@@ -154,6 +154,17 @@ def test_a_segkit_model_of_other_classes_starts_all_but_the_head(tmp_path: Path)
     )
 
 
+def test_options_without_a_trace_in_the_shapes_are_said(tmp_path: Path) -> None:
+    trained = small_model(backbone_options={**SMALL, "norm": "group", "activation": "relu"})
+    path = save_as_segkit(trained, tmp_path / "group.safetensors")
+    report = load_weights(small_model(backbone_options={**SMALL, "norm": "instance", "activation": "elu"}), path)
+    assert "trained with other options of the backbone: norm group, here instance, activation relu, here elu" in (
+        report.describe()
+    )
+    same = small_model(backbone_options={**SMALL, "norm": "group", "activation": "relu"})
+    assert "other options" not in load_weights(same, path).describe()
+
+
 def test_a_run_folder_means_its_model(tmp_path: Path) -> None:
     path = save_as_segkit(small_model(), tmp_path / "model.safetensors")
     assert load_weights(small_model(), tmp_path).loaded == load_weights(small_model(), path).loaded
