@@ -367,7 +367,7 @@ def test_an_empty_column_is_no_target(both_targets: Path) -> None:
     both_targets.write_text("image,mask,label\na.png,,cat\nb.png,,dog\n")
     assert list_records(both_targets).task == "classify"
     both_targets.write_text("image,mask,label\na.png,nowhere.png,cat\nb.png,,dog\n")
-    with pytest.raises(DataError, match="names no image with a mask"):
+    with pytest.raises(DataError, match="names no image with a mask.*; its labels are learnt with '--task classify'"):
         list_records(both_targets)  # misspelt masks never turn a segmentation into a classification
 
 

@@ -64,7 +64,9 @@ def _listing(root: Path, path: Path, rows: Sequence[Row], task: TaskName) -> Lis
     without = sorted({row["image"] for row in rows if not _has_target(path.parent, row, target)})
     records = {_id(row): _record(path, row, task) for row in rows if _has_target(path.parent, row, target)}
     if not records:
-        raise DataError(f"{path} names no image with a {target}; paths in the table are relative to its folder")
+        labels = target == "mask" and any(row.get("label") for row in rows)
+        hint = "; its labels are learnt with '--task classify'" if labels else ""
+        raise DataError(f"{path} names no image with a {target}; paths in the table are relative to its folder{hint}")
     assigned = apply_split_files(path.parent, list(records.values()), [_id(row) for row in rows])
     return Listing(
         root=root,
