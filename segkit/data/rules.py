@@ -40,6 +40,10 @@ RULES: dict[str, Rule] = {
     "unreadable-mask": Rule(
         Severity.ERROR, "a mask file is missing, damaged, cut short or holds no classes", _LEFT_OUT
     ),
+    "unreadable-annotation": Rule(
+        Severity.ERROR, "a file of marked objects is missing, damaged or of the wrong shape", _LEFT_OUT
+    ),
+    "missing-image": Rule(Severity.ERROR, "an annotation names an image that is not there", _LEFT_OUT),
     "missing-mask": Rule(Severity.ERROR, "an image has no mask", _LEFT_OUT),
     "orphan-mask": Rule(Severity.WARNING, "a mask has no image"),
     "unlabelled-split": Rule(Severity.WARNING, "a folder of images has no folder of masks"),
