@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class ClassFile:
     def from_names(cls, names: Sequence[str], source: str) -> ClassFile:
         """Classes in the order of their ids 0, 1, 2, ..."""
         return _class_file(source, names, range(len(names)))
+
+    @classmethod
+    def from_ids(cls, ids: Mapping[str, int], source: str) -> ClassFile:
+        """Classes by name, with the ids that masks store; raises `UsageError` for none, or an id that occurs twice."""
+        return _class_file(source, tuple(ids), tuple(ids.values()))
 
 
 def read_class_file(path: Path) -> ClassFile:
