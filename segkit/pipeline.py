@@ -4,12 +4,13 @@ prediction, the app and exported models.
 The way of a pixel: reader (true values) -> `to_unit` (float32 in a stated range) -> `center` (in training a crop drawn
 at random, and augmentation) -> `normalize` -> network -> `class_indices` of the logits; `softmax` where probabilities
 are asked for, and of every tile of an image too large for one piece, whose blended probabilities `class_indices` then
-decides on.
+decides on. A crop or a tile is scaled by the `Scale` of the whole image, so that its pixels are those of the whole.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,14 +21,38 @@ from segkit.config import Config
 from segkit.errors import UsageError
 from segkit.ops.words import counted
 
+NormalizationName = Literal["8bit", "percentile", "zscore", "ct"]
+"""How stored values become the network's: by the range of 8-bit images, by the percentiles of the training images, by
+each image's own mean and deviation, or clipped to the percentiles of the training images' foreground."""
+
+FLOAT_STEP = float(np.finfo(np.float32).eps)
+"""Relative step of float32: an image whose deviation is below it, beside its mean, is constant."""
+
+_BLOCK = 2**22
+"""Values of an image that are summed up at once, so that a large one needs no copy in float64."""
+
+
+class Scale(NamedTuple):
+    """What turns one image's stored values into unit values: (value - low) * factor, per channel."""
+
+    low: tuple[float, ...]
+    factor: tuple[float, ...]
+
 
 class Pipeline(Config):
     """Saved pre- and postprocessing of a model."""
 
     channels: int = Field(ge=1, le=16, description="channels the network takes")
+    channel_names: tuple[str, ...] = Field((), description="what the channels show, where that is known")
     convert: Literal["gray", "rgb"] | None = Field(None, description="conversion of every image; None: as stored")
-    low: float = Field(0.0, description="stored value that becomes 0")
-    high: float = Field(255.0, description="stored value that becomes 1")
+    axis: Literal[0, 1, 2] | None = Field(
+        None, description="along which volumes are read slice by slice; None: that of the largest spacing, else the last"
+    )
+    normalization: NormalizationName = Field("8bit", description="8bit, percentile, zscore or ct; see docs/training.md")
+    low: float | tuple[float, ...] = Field(
+        0.0, description="stored value that becomes 0, one for all channels or one each; zscore: in deviations"
+    )
+    high: float | tuple[float, ...] = Field(255.0, description="stored value that becomes 1, likewise")
     mean: tuple[float, ...] = Field(description="per channel, after scaling to low..high, subtracted")
     std: tuple[float, ...] = Field(description="per channel, after scaling to low..high, divided by")
     size: tuple[int, int] | None = Field(None, description="(H, W) images are resized to; None: their own size (masks)")
@@ -45,12 +70,26 @@ class Pipeline(Config):
     whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic the model was validated with")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_older(cls, given: Any) -> Any:
+        """Pipelines saved before normalization had a name scaled by one range: that of 8 bits, or percentiles."""
+        if not isinstance(given, Mapping) or "normalization" in given:
+            return given
+        is_8bit = (given.get("low", 0.0), given.get("high", 255.0)) == (0.0, 255.0)
+        return {**given, "normalization": "8bit" if is_8bit else "percentile"}
+
     @model_validator(mode="after")
     def _check(self) -> Pipeline:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(f"mean and std need {self.channels} values, one per channel")
-        if self.high <= self.low or min(self.std) <= 0:
+        if not len(self._each(self.low)) == len(self._each(self.high)) == self.channels:
+            raise ValueError(f"low and high need one value, or {self.channels}, one per channel")
+        ranges = zip(self._each(self.low), self._each(self.high), strict=True)
+        if any(high <= low for low, high in ranges) or min(self.std) <= 0:
             raise ValueError("high must be above low and every std above 0")
+        if self.channel_names and len(set(self.channel_names)) != self.channels:
+            raise ValueError(f"channel_names need {self.channels} different names, one per channel")
         if self.size is None and (self.keep_proportions or self.center_crop):
             raise ValueError("keep_proportions and center_crop need a size, to which every image is resized")
         inside = all(0 < seen <= side for seen, side in zip(self.center_crop or (), self.size or (), strict=False))
@@ -58,17 +97,43 @@ class Pipeline(Config):
             raise ValueError(f"center_crop {self.center_crop} does not lie inside size {self.size}")
         return self
 
-    def to_unit(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Stored values (H, W) or (H, W, C) to float32 (H, W, channels), `low`..`high` becoming 0..1, nothing clipped.
+    def scale_of(self, image: NDArray[Any]) -> Scale:
+        """The scale of an image (H, W) or (H, W, C) of stored values: for `zscore` its own, else that of every image.
 
-        An image of a pipeline with `size` is resized to it, stretched or its middle as `keep_proportions` says. Raises
-        `UsageError` as `with_channels` does, and when values are no finite numbers.
+        Raises `UsageError` as `to_unit` does.
+        """
+        low, high = self._each(self.low), self._each(self.high)
+        if self.normalization == "zscore":
+            stored = self.with_channels(image)
+            _require_finite(stored)
+            own = [_mean_and_deviation(stored[..., channel]) for channel in range(self.channels)]
+            low = tuple(mean + at * deviation for at, (mean, deviation) in zip(low, own, strict=True))
+            high = tuple(mean + at * deviation for at, (mean, deviation) in zip(high, own, strict=True))
+        return Scale(low, tuple(1 / (last - first) for first, last in zip(low, high, strict=True)))
+
+    def to_unit(self, image: NDArray[Any], scale: Scale | None = None) -> NDArray[np.float32]:
+        """Stored values (H, W) or (H, W, C) to float32 (H, W, channels), `low`..`high` becoming 0..1.
+
+        Nothing is clipped but by `ct`, which clips to that range. An image of a pipeline with `size` is resized to it,
+        stretched or its middle as `keep_proportions` says. Raises `UsageError` as `with_channels` does, and when values
+        are no finite numbers.
+
+        Args:
+            image: a whole image, or part of one.
+            scale: the `scale_of` the whole image where `image` is part of it.
         """
         unit = self.with_channels(image).astype(np.float32)
-        if not np.issubdtype(image.dtype, np.integer) and not np.isfinite(unit).all():
-            raise UsageError("the image holds values that are no finite numbers; replace them before use")
-        unit -= np.float32(self.low)
-        unit *= np.float32(1 / (self.high - self.low))
+        _require_finite(unit, image.dtype)
+        low, factor = scale or self.scale_of(image)
+        if len(set(low)) == len(set(factor)) == 1:
+            unit -= np.float32(low[0])
+            unit *= np.float32(factor[0])
+        else:
+            for channel in range(self.channels):
+                unit[..., channel] -= np.float32(low[channel])
+                unit[..., channel] *= np.float32(factor[channel])
+        if self.normalization == "ct":
+            np.clip(unit, 0, 1, out=unit)
         return self._resized(unit)
 
     def center(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -83,9 +148,26 @@ class Pipeline(Config):
             plane /= np.float32(self.std[channel])
         return planes
 
-    def prepare(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Stored values to the network's input (C, H, W): `to_unit`, `center`, then `normalize`."""
-        return self.normalize(self.center(self.to_unit(image)))
+    def prepare(self, image: NDArray[Any], scale: Scale | None = None) -> NDArray[np.float32]:
+        """Stored values to the network's input (C, H, W): `to_unit` with the same arguments, `center`, `normalize`."""
+        return self.normalize(self.center(self.to_unit(image, scale)))
+
+    def describe(self) -> list[str]:
+        """What it does to the values of an image, line by line, for people."""
+        names = f" ({', '.join(self.channel_names)})" if self.channel_names else ""
+        converted = f", every image converted to {self.convert}" if self.convert else ""
+        lines = [f"input: {counted(self.channels, 'channel')}{names}{converted}"]
+        ranges = ", ".join(
+            f"{low:.5g} to {high:.5g}"
+            for low, high in dict.fromkeys(zip(self._each(self.low), self._each(self.high), strict=True))
+        )
+        scaled = {
+            "8bit": f"stored values {ranges} become 0 to 1, then the training images' mean and deviation",
+            "percentile": f"stored values {ranges} become 0 to 1, then the training images' mean and deviation",
+            "zscore": "each image by its own mean and deviation",
+            "ct": f"clipped to {ranges}, then the mean and deviation of the training images' foreground",
+        }
+        return [*lines, f"normalization: {self.normalization}, {scaled[self.normalization]}"]
 
     def seen(self, image: NDArray[Any]) -> NDArray[Any]:
         """Stored values (H, W) or (H, W, C) of what `prepare` gives the network: resized and cut, dtype kept.
@@ -97,6 +179,10 @@ class Pipeline(Config):
             return stored
         seen = self.center(self._resized(stored.astype(np.float32)))
         return np.rint(seen).astype(stored.dtype) if np.issubdtype(stored.dtype, np.integer) else seen
+
+    def _each(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
+        """One value per channel."""
+        return value if isinstance(value, tuple) else (value,) * self.channels
 
     def _resized(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(H, W, C) in `size`, stretched or its middle as `keep_proportions` says; without `size` as it is."""
@@ -118,6 +204,23 @@ class Pipeline(Config):
                 "convert it, or train with '--channels gray' or '--channels rgb' to have every image converted"
             )
         return image
+
+
+def _require_finite(values: NDArray[Any], dtype: np.dtype[Any] | None = None) -> None:
+    """Raise `UsageError` where values, stored as `dtype`, are no finite numbers."""
+    if not np.issubdtype(dtype or values.dtype, np.integer) and not np.isfinite(values).all():
+        raise UsageError("the image holds values that are no finite numbers; replace them before use")
+
+
+def _mean_and_deviation(plane: NDArray[Any]) -> tuple[float, float]:
+    """Of one channel (H, W), in float64 and always in the same order; the deviation of a constant one is 1."""
+    rows = max(1, _BLOCK // plane.shape[1])
+    blocks = [slice(first, first + rows) for first in range(0, plane.shape[0], rows)]
+    # Contiguous copies: the order in which numpy adds up, and with it the last bit, follows from the memory's layout.
+    mean = sum(float(np.ascontiguousarray(plane[block], np.float64).sum()) for block in blocks) / plane.size
+    squares = sum(float(((np.ascontiguousarray(plane[block], np.float64) - mean) ** 2).sum()) for block in blocks)
+    deviation = (squares / plane.size) ** 0.5
+    return mean, deviation if deviation > FLOAT_STEP * abs(mean) else 1.0
 
 
 def convert_channels(image: NDArray[Any], to: Literal["gray", "rgb"] | None) -> NDArray[Any]:

@@ -40,6 +40,15 @@ ValueMap = Annotated[
 Ignore = Annotated[str | None, typer.Option(help="Mask values not counted, as 255,11.", rich_help_panel=DATA)]
 Background = Annotated[str | None, typer.Option(help="Class id of the background, or none.", rich_help_panel=DATA)]
 Channels = Annotated[str | None, typer.Option(help="Convert every image to gray or rgb.", rich_help_panel=DATA)]
+Axis = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=2,
+        help="Axis that volumes are read slice by slice along; by default that of the largest spacing, else the last.",
+        rich_help_panel=DATA,
+    ),
+]
 Allow = Annotated[
     list[str] | None, typer.Option(help="Code of a check error to go on with; recorded.", rich_help_panel=DATA)
 ]
@@ -70,6 +79,7 @@ def data_settings(
     ignore: str | None = None,
     background: str | None = None,
     channels: str | None = None,
+    axis: int | None = None,
     allow: list[str] | None = None,
     split: str | None = None,
     group_by: str | None = None,
@@ -82,6 +92,7 @@ def data_settings(
         "ignore": None if ignore is None else parse_integers(ignore, "--ignore"),
         "background": None if background is None else parse_background(background),
         "channels": channels,
+        "axis": axis,
         "allow": tuple(allow) if allow else None,
         "split": None if split is None else parse_split(split),
         "group_by": group_by,

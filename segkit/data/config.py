@@ -29,6 +29,10 @@ class DataConfig(Config):
         None, description="class id of the background; None: from the class file, else 0"
     )
     channels: Literal["gray", "rgb"] | None = Field(None, description="convert every image; None: as stored")
+    axis: Literal[0, 1, 2] | None = Field(
+        None,
+        description="along which volumes are read slice by slice; None: that of the largest spacing, else the last",
+    )
     split: Path | tuple[float, float, float] | None = Field(
         None,
         description="split file (id,split), or shares of train, val, test; None: the data set's own, else 70/15/15",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -14,46 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.data.readers._base import PACKED_SUFFIX, READERS, Raster
+from segkit.data.readers._base import READERS, STEPS_INSIDE, Raster, decoding, suffix_of
 from segkit.errors import UnreadableFileError
 from segkit.ops.files import write_atomically
 from segkit.structures import ClassMap
 
-IMAGE_SUFFIXES = frozenset(READERS.names()) - {PACKED_SUFFIX}
+IMAGE_SUFFIXES = frozenset(READERS.names()) - STEPS_INSIDE.keys()
 """Suffixes of the files that hold one image and can be read, lower case with the dot."""
-
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    IndexError,
-    KeyError,
-    struct.error,
-    zlib.error,
-)
 
 
 def read_raster(path: str | Path) -> Raster:
     """Decode a file: its image, its mask values, and how they are stored; raises `UnreadableFileError`."""
     path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES | {PACKED_SUFFIX}:
+    suffix = suffix_of(path)
+    if suffix not in IMAGE_SUFFIXES | STEPS_INSIDE.keys():
         raise UnreadableFileError(path, f"suffix {path.suffix!r} is not one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     if path.is_file() and path.stat().st_size == 0:
         raise UnreadableFileError(path, "the file is empty (0 bytes)")
-    try:
-        return READERS.get(path.suffix.lower())(path)
-    except FileNotFoundError:
-        raise UnreadableFileError(path, "no such file") from None
-    except IsADirectoryError:
-        raise UnreadableFileError(path, "it is a folder") from None
-    except PermissionError:
-        raise UnreadableFileError(path, "no permission to read it") from None
-    except _DECODING_ERRORS as error:
-        raise UnreadableFileError(
-            path, f"damaged or cut short ({' '.join(str(error).split())}); copy or save it again"
-        ) from None
+    with decoding(path):
+        return READERS.get(suffix)(path)
 
 
 def read_channels(files: Sequence[str | Path]) -> Raster:

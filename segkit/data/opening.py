@@ -128,7 +128,7 @@ def open_dataset(
     """
     apply_allowed((), config.allow)  # a misspelt code is refused before anything is read
     root = Path(root)
-    listing = _with_names(list_records(root, config.format, task), config, classes)
+    listing = _with_names(list_records(root, config.format, task, config.axis), config, classes)
     grouped = group_records(listing.records, config.group_by)
     facts = scan(grouped, progress, config.channels, listing.task)
     decision = _decide_classes(listing, config, facts) if classes is None else _given(listing, classes, facts)

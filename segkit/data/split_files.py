@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from segkit.data.csv_table import read_columns, read_rows, require_columns
 from segkit.data.findings import Finding
 from segkit.data.image_io import IMAGE_SUFFIXES
+from segkit.data.readers._base import cut_suffix
 from segkit.data.rules import finding
 from segkit.errors import UsageError, nearest
 from segkit.ops.words import counted
@@ -74,5 +75,5 @@ def _table_pairs(path: Path) -> list[tuple[str, str]]:
 
 
 def _without_suffix(name: str) -> str:
-    suffix = PurePosixPath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
+    stem, suffix = cut_suffix(name)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else name

@@ -106,6 +106,7 @@ def make_plan(
     pipeline = Pipeline(
         channels=model.in_channels,
         convert=config.data.channels,
+        axis=config.data.axis,
         low=intensities["low"],
         high=intensities["high"],
         mean=tuple(intensities["mean"]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from segkit.data.class_file import ClassFile, read_class_file
 from segkit.data.findings import Finding
+from segkit.data.volumes import expand_volumes
 from segkit.errors import UsageError
 from segkit.registry import Registry
 from segkit.structures import Record, TaskName
@@ -66,20 +67,34 @@ class Format(Protocol):
 FORMATS: Registry[type[Format]] = Registry("data format", "segkit.data.formats")
 
 
-def list_records(root: Path, format_name: str | None = None, task: TaskName | None = None) -> Listing:
+def list_records(
+    root: Path, format_name: str | None = None, task: TaskName | None = None, axis: int | None = None
+) -> Listing:
     """List a data folder in the format named, else the first that fits; raises `UsageError` when none does.
 
-    Where the data has targets for several tasks, `task` chooses among them; the others are not looked at.
+    Where the data has targets for several tasks, `task` chooses among them; the others are not looked at. Volumes are
+    listed slice by slice along `axis`, None: along that of the largest spacing, else the last.
     """
     if not root.exists():
         raise UsageError(
             f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask"
         )
-    if format_name is not None:
-        return FORMATS.get(format_name)().list(root, task)
+    listing = _format_of(root, format_name).list(root, task)
+    expanded = expand_volumes(listing.records, axis, root)
+    return replace(
+        listing,
+        records=expanded.records,
+        notes=(*listing.notes, *expanded.notes),
+        findings=(*listing.findings, *expanded.findings),
+    )
+
+
+def _format_of(root: Path, name: str | None) -> Format:
+    if name is not None:
+        return FORMATS.get(name)()
     for format_class in sorted(map(FORMATS.get, FORMATS), key=lambda format_class: format_class.rank):
         if format_class().recognises(root):
-            return format_class().list(root, task)
+            return format_class()
     raise UsageError(
         f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, "
         "{train,val,test}/{images,masks}, a CSV with columns image,mask, "

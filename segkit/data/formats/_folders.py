@@ -11,6 +11,7 @@ from pathlib import Path
 
 from segkit.data.findings import Finding, shown
 from segkit.data.image_io import IMAGE_SUFFIXES
+from segkit.data.readers._base import cut_suffix
 from segkit.data.rules import finding
 
 SPLITS = {
@@ -75,7 +76,7 @@ class ImageFiles:
         by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         other: Counter[str] = Counter()
         for relative in sorted(_walk(str(folder), "")):
-            stem, suffix = _cut_suffix(relative)
+            stem, suffix = cut_suffix(relative)
             if suffix.lower() not in IMAGE_SUFFIXES:
                 other[suffix.lower()] += 1
             else:
@@ -127,10 +128,4 @@ def _walk(folder: str, prefix: str) -> Iterator[str]:
 
 
 def _is_image(name: str) -> bool:
-    return _cut_suffix(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _cut_suffix(name: str) -> tuple[str, str]:
-    """Name and suffix of a path in text: a `Path` for each of ten thousand names would be slow."""
-    dot = name.rfind(".")
-    return (name[:dot], name[dot:]) if dot > name.rfind("/") else (name, "")
+    return cut_suffix(name)[1].lower() in IMAGE_SUFFIXES

@@ -13,6 +13,7 @@ from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._folders import SPLITS, find_class_file
 from segkit.data.formats._layout import find_layout
+from segkit.data.readers._base import cut_suffix
 from segkit.data.rules import finding
 from segkit.errors import DataError, UsageError, nearest
 from segkit.structures import Record, TaskName
@@ -146,7 +147,7 @@ def _has_target(folder: Path, row: Row, target: str) -> bool:
 
 
 def _id(row: Row) -> str:
-    return str(PurePosixPath(row["image"]).with_suffix(""))
+    return str(PurePosixPath(cut_suffix(row["image"])[0]))
 
 
 def _without_target(images: Sequence[str], target: str) -> list[Finding]:

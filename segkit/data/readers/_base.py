@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import UnreadableFileError
+from segkit.errors import SegkitError, UnreadableFileError
 from segkit.registry import Registry
 
 MAX_CHANNELS = 16
@@ -19,14 +20,60 @@ MAX_CHANNELS = 16
 MAX_PIXELS = 2**29
 """Largest image that is read, 23,170 x 23,170 pixels: a small file that claims more is a mistake or an attack."""
 
-
 PACKED_SUFFIX = ".idx"
 """Suffix of an image in a file of many, which is named as if the file were a folder: `FILE/POSITION.idx`."""
 
+SLICE_SUFFIX = ".slice"
+"""Suffix of a slice of a volume, which is named likewise: `FILE/AXIS/POSITION.slice`."""
+
+STEPS_INSIDE = {PACKED_SUFFIX: 1, SLICE_SUFFIX: 2}
+"""Suffix of a path that leads into a file -> number of its parts that lie inside."""
+
+_COMPRESSED_NIFTI = ".nii.gz"
+
 
 def file_on_disk(path: Path) -> Path:
-    """The file that holds an image: the path itself, or the file of many images the path leads into."""
-    return path.parent if path.suffix == PACKED_SUFFIX else path
+    """The file that holds an image: the path itself, or the file of many images or slices the path leads into."""
+    for _ in range(STEPS_INSIDE.get(path.suffix, 0)):
+        path = path.parent
+    return path
+
+
+def cut_suffix(name: str) -> tuple[str, str]:
+    """Name and suffix of a path in text, of which `.nii.gz` is one: a `Path` for each of ten thousand would be slow."""
+    is_nifti = name[-len(_COMPRESSED_NIFTI) :].lower() == _COMPRESSED_NIFTI
+    dot = len(name) - len(_COMPRESSED_NIFTI) if is_nifti else name.rfind(".")
+    return (name[:dot], name[dot:]) if dot > name.rfind("/") else (name, "")
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in lower case, of which `.nii.gz` is one."""
+    return cut_suffix(path.name)[1].lower()
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises on a file into `UnreadableFileError`: a damaged one can make it raise anything."""
+    try:
+        yield
+    except SegkitError:
+        raise
+    except FileNotFoundError:
+        raise UnreadableFileError(path, "no such file") from None
+    except IsADirectoryError:
+        raise UnreadableFileError(path, "it is a folder") from None
+    except PermissionError:
+        raise UnreadableFileError(path, "no permission to read it") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableFileError(path, f"damaged or cut short ({reason}); copy or save it again") from None
+
+
+def medical_extra_missing(path: Path, package: str) -> UnreadableFileError:
+    """The error for a medical file where the package that reads it is not installed."""
+    return UnreadableFileError(
+        path, f"{package} is not installed; install it with: pip install -c constraints.txt -e '.[medical]'"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""Volumes become one record per slice, whatever format lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from segkit.data.findings import Finding, shown
+from segkit.data.readers._volumes import Grid, Volume, open_volume, read_grid, slice_name, slice_path
+from segkit.data.rules import finding
+from segkit.errors import UnreadableFileError
+from segkit.ops.words import counted
+from segkit.structures import Record
+
+__all__ = ["Expanded", "Grid", "Volume", "expand_volumes", "open_volume", "read_grid", "slice_paths"]
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """Records of images alone.
+
+    Attributes:
+        records: as given, those of volumes replaced by one per slice.
+        notes: along which axis volumes are read.
+        findings: volumes that do not fit their masks, which are left out.
+    """
+
+    records: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> Expanded:
+    """Put one record per slice in the place of each record of a volume.
+
+    A slice is called `ID/017` and belongs to the group of its volume, which is the volume's id where it has none. Only
+    the heads of files are read. An image that cannot be read stays as it is, with the first slice of its mask, so that
+    the scan says so of the image alone; so do all slices of a mask that cannot be read.
+
+    Args:
+        records: as listed; image, channels and mask of a volume are volumes of one shape.
+        axis: along which volumes are read; None: the axis of the largest spacing, else the last.
+        root: of the data set, for the names of files.
+    """
+    expanded: list[Record] = []
+    mismatched: list[Path] = []
+    axes: list[int] = []
+    for record in records:
+        grids = _grids(record)
+        grid = grids.get(record.image)
+        other = [file for file, found in grids.items() if _shape(found) != _shape(grid)]
+        if not any(grids.values()):
+            expanded.append(record)
+        elif record.image not in grids:
+            first = next(_slices(record, next(filter(None, grids.values())), 2))
+            expanded.append(replace(record, mask=first.mask))
+        elif grid is None or other:
+            mismatched += other
+        else:
+            axes.append(grid.axis(axis))
+            expanded += _slices(record, grid, axes[-1])
+    slices = len(expanded) - (len(records) - len(axes))
+    return Expanded(tuple(expanded), _notes(axes, slices), _findings(mismatched, root))
+
+
+def slice_paths(file: Path, axis: int | None = None) -> list[Path]:
+    """The slices of a volume as paths, or the file itself where it holds one image.
+
+    Raises `UnreadableFileError` when the file cannot be read.
+    """
+    grid = read_grid(file)
+    if grid is None:
+        return [file]
+    along = grid.axis(axis)
+    return [slice_path(file, along, position, grid.shape) for position in range(grid.shape[along])]
+
+
+def _grids(record: Record) -> dict[Path, Grid | None]:
+    """The grid of each file of a record, None for those of one image; files that cannot be read are left out."""
+    masks = () if record.mask is None else record.mask_files
+    grids = {}
+    for file in dict.fromkeys((*record.image_files, *masks)):
+        try:
+            grids[file] = read_grid(file)
+        except UnreadableFileError:
+            continue
+    return grids
+
+
+def _shape(grid: Grid | None) -> tuple[int, int, int] | None:
+    return None if grid is None else grid.shape
+
+
+def _slices(record: Record, grid: Grid, axis: int) -> Iterator[Record]:
+    for position in range(grid.shape[axis]):
+        at = partial(slice_path, axis=axis, position=position, shape=grid.shape)
+        mask = record.mask
+        yield replace(
+            record,
+            id=f"{record.id}/{slice_name(position, grid.shape[axis])}",
+            image=at(record.image),
+            mask={name: at(file) for name, file in mask.items()} if isinstance(mask, Mapping) else mask and at(mask),
+            group=record.unit,
+            channel_files=tuple(map(at, record.channel_files)),
+        )
+
+
+def _notes(axes: Sequence[int], slices: int) -> tuple[str, ...]:
+    if not axes:
+        return ()
+    named = " and ".join(map(str, sorted(set(axes))))
+    along = f"axis {named}" if len(set(axes)) == 1 else f"axes {named}"
+    return (f"read slice by slice along {along} ({counted(len(axes), 'volume')}, {counted(slices, 'slice')})",)
+
+
+def _findings(files: Sequence[Path], root: Path) -> tuple[Finding, ...]:
+    if not files:
+        return ()
+    message = f"{counted(len(files), 'volume')} of another shape than the image; export masks and channels at its shape"
+    return (finding("size-mismatch", message, [shown(file, root) for file in files]),)

@@ -1,0 +1,170 @@
+"""Volumes are listed and read slice by slice, in every format, as nibabel reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from segkit.data.config import DataConfig
+from segkit.data.formats._base import list_records
+from segkit.data.image_io import read_image, read_mask, read_raster
+from segkit.data.opening import open_dataset
+from segkit.data.readers import _volumes
+from segkit.data.samples import load_sample
+from segkit.data.volumes import Grid, expand_volumes, open_volume, read_grid, slice_paths
+from segkit.errors import UnreadableFileError
+from segkit.structures import ClassMap, Record
+
+
+def write_nifti(path: Path, values: NDArray[Any], spacing: tuple[float, ...] = (1, 1, 1)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([*spacing, 1.0])), path)
+    return path
+
+
+def ramp(*shape: int, dtype: Any = np.int16) -> NDArray[Any]:
+    return np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "asked", "expected"),
+    [
+        (None, None, 2),
+        ((1, 1, 1), None, 2),
+        ((1, 3, 1), None, 1),
+        ((5, 1, 2), None, 0),
+        ((0.5, 0.5, 3), None, 2),
+        ((1.00001, 1, 1), None, 2),
+        ((5, 1, 1), 2, 2),
+    ],
+)
+def test_axis_is_that_of_the_largest_spacing(spacing: Any, asked: int | None, expected: int) -> None:
+    assert Grid((4, 5, 6), spacing).axis(asked) == expected
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_every_slice_is_a_record(tmp_path: Path, axis: int) -> None:
+    values = ramp(4, 5, 6)
+    write_nifti(tmp_path / "images" / "a.nii.gz", values, (1, 2, 3))
+    write_nifti(tmp_path / "labels" / "a.nii.gz", (values % 2).astype(np.uint8))
+    listing = list_records(tmp_path, axis=axis)
+    assert [record.id for record in listing.records] == [f"a/{position:03d}" for position in range(values.shape[axis])]
+    assert {record.group for record in listing.records} == {"a"}
+    assert listing.notes == (f"read slice by slice along axis {axis} (1 volume, {values.shape[axis]} slices)",)
+    classes = ClassMap(("even", "odd"))
+    for position, record in enumerate(listing.records):
+        sample = load_sample(record, classes)
+        expected = values.take(position, axis)
+        np.testing.assert_array_equal(sample.image[..., 0], expected)
+        np.testing.assert_array_equal(sample.mask, expected % 2)
+        assert sample.spacing == tuple(length for other, length in enumerate((1.0, 2.0, 3.0)) if other != axis)
+
+
+def test_groups_classes_and_channels_are_sliced_alike(tmp_path: Path) -> None:
+    files = {
+        name: write_nifti(tmp_path / f"{name}.nii", ramp(4, 5, 6, dtype=np.uint8) + number)
+        for number, name in enumerate(("t1", "t2", "liver", "tumour"))
+    }
+    record = Record(
+        "p", files["t1"], {"liver": files["liver"], "tumour": files["tumour"]}, group="patient", split="val"
+    )
+    expanded = expand_volumes([replace(record, channel_files=(files["t2"],))], None, tmp_path)
+    third = expanded.records[3]
+    assert (len(expanded.records), third.id, third.group, third.split) == (6, "p/003", "patient", "val")
+    assert third.image == files["t1"] / "2" / "003.slice"
+    assert third.channel_files == (files["t2"] / "2" / "003.slice",)
+    assert third.mask == {name: files[name] / "2" / "003.slice" for name in ("liver", "tumour")}
+
+
+def test_shapes_that_differ_are_a_finding_and_the_rest_is_read(tmp_path: Path) -> None:
+    for name, shape in {"a": (4, 5, 6), "b": (4, 5, 7), "c": (4, 5)}.items():
+        write_nifti(tmp_path / "images" / f"{name}.nii", ramp(4, 5, 6))
+        write_nifti(tmp_path / "labels" / f"{name}.nii", (ramp(*shape) % 2).astype(np.uint8))
+    dataset = open_dataset(tmp_path)
+    found = next(found for found in dataset.findings if found.code == "size-mismatch")
+    assert found.files == ("labels/b.nii", "labels/c.nii")
+    assert "2 volumes of another shape than the image" in found.message
+    assert {record.group for record in dataset.records} == {"a"}
+
+
+def test_damaged_volumes_are_named_by_the_check(tmp_path: Path) -> None:
+    for name in "ab":
+        write_nifti(tmp_path / "images" / f"{name}.nii.gz", ramp(4, 5, 6))
+        write_nifti(tmp_path / "labels" / f"{name}.nii.gz", (ramp(4, 5, 6) % 2).astype(np.uint8))
+    image, mask = tmp_path / "images" / "a.nii.gz", tmp_path / "labels" / "b.nii.gz"
+    image.write_bytes(b"no gzip")
+    mask.write_bytes(mask.read_bytes()[:-30])
+    found = {found.code: found for found in open_dataset(tmp_path).findings}
+    assert found["unreadable-image"].files == ("images/a.nii.gz",)
+    assert found["unreadable-mask"].files[0] == "labels/b.nii.gz/2/000.slice"
+
+
+def test_slices_must_exist_and_volumes_have_no_pixels_of_their_own(tmp_path: Path) -> None:
+    volume = write_nifti(tmp_path / "a.nii", ramp(4, 5, 6))
+    reasons = {
+        volume / "2" / "006.slice": "the volume has 6 slices along axis 2, 0 to 5",
+        volume / "3" / "000.slice": "a slice is named FILE/AXIS/POSITION.slice",
+        volume / "2" / "x.slice": "a slice is named FILE/AXIS/POSITION.slice",
+        volume: r"a volume of 4 x 5 x 6; name one of its slices, for example .*a\.nii/2/000\.slice",
+        tmp_path / "b.nii" / "2" / "000.slice": "no such file",
+        tmp_path / "2" / "000.slice": "a slice is named FILE/AXIS/POSITION.slice",
+    }
+    for path, reason in reasons.items():
+        with pytest.raises(UnreadableFileError, match=reason):
+            read_raster(path)
+
+
+def test_kept_volumes_are_bounded_and_read_again_when_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_nifti(tmp_path / f"{name}.nii.gz", ramp(10, 10, 10)) for name in range(5)]
+    monkeypatch.setattr(_volumes, "_opened", {})
+    monkeypatch.setattr(_volumes, "KEPT_BYTES", 2 * 2000)
+    opened = [open_volume(file) for file in files]
+    assert len(_volumes._opened) == 2
+    assert open_volume(files[4]) is opened[4]
+    assert open_volume(files[0]) is not opened[0]
+    write_nifti(files[0], ramp(10, 10, 10) + 1)
+    assert read_image(slice_paths(files[0])[0])[0, 0, 0] == 1
+
+
+def test_hippocampus_is_nibabels(datasets: Callable[[str], Path]) -> None:
+    for file in sorted((datasets("hippocampus_nifti") / "images").glob("*.nii.gz"))[::13]:
+        expected = nibabel.load(file)
+        volume = open_volume(file)
+        np.testing.assert_array_equal(volume.affine, expected.affine)
+        assert volume.shape == expected.shape
+        assert volume.spacing == expected.header.get_zooms()
+        for axis in range(3):
+            slices = [read_raster(path) for path in slice_paths(file, axis)]
+            stacked = np.stack([raster.image()[..., 0] for raster in slices], axis)
+            np.testing.assert_array_equal(stacked, np.asarray(expected.dataobj))
+            assert {raster.spacing for raster in slices} == {(1.0, 1.0)}
+        labels = file.parents[1] / "labels" / file.name
+        stacked = np.stack([read_mask(path) for path in slice_paths(labels)], 2)
+        np.testing.assert_array_equal(stacked, np.asarray(nibabel.load(labels).dataobj))
+
+
+def test_hippocampus_opens_as_a_data_set(datasets: Callable[[str], Path]) -> None:
+    dataset = open_dataset(datasets("hippocampus_nifti"), DataConfig(format="mask-folder"))
+    assert (len(dataset.listing.records), dataset.unit) == (4628, "group")
+    assert "read slice by slice along axis 2 (130 volumes, 4628 slices)" in dataset.notes
+    assert dataset.classes.ids == (0, 1, 2)
+    assert len({record.group for record in dataset.records}) == 130
+    parts = [{record.group for record in dataset.split(part)} for part in ("train", "val", "test")]
+    assert sum(map(len, parts)) == 130
+
+
+def test_one_image_is_no_volume(tmp_path: Path) -> None:
+    assert read_grid(write_nifti(tmp_path / "flat.nii", ramp(4, 5))) is None
+    assert read_grid(tmp_path / "photo.png") is None
+    assert slice_paths(write_nifti(tmp_path / "one.nii.gz", ramp(4, 1, 6))) == [tmp_path / "one.nii.gz"]
+    np.testing.assert_array_equal(read_image(tmp_path / "flat.nii")[..., 0], ramp(4, 5))
+    np.testing.assert_array_equal(read_image(tmp_path / "one.nii.gz")[..., 0], ramp(4, 6))
