@@ -21,6 +21,13 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for scores per image and overlays.")
     ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help="Of outlines, for the normalized surface distance: mm where the images state their spacing, else "
+            "pixels. By default 2."
+        ),
+    ] = None,
     as_json: options.Json = False,
     device: options.Device = "auto",
     precision: options.Precision = None,
@@ -39,6 +46,7 @@ def evaluate(
         data,
         split=split,
         output=output,
+        tolerance=tolerance,
         device=device,
         precision=precision,
         quiet=quiet or as_json,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -16,9 +16,10 @@ from segkit.evaluation.classify import ClassificationTally
 from segkit.evaluation.examples import Example, choose
 from segkit.evaluation.result import Evaluation
 from segkit.evaluation.segment import SegmentationTally
+from segkit.metrics.boundary import DEFAULT_TOLERANCE
 from segkit.structures import IGNORE_INDEX, ClassificationResult, ClassMap, Record, Sample, SegmentationResult
 
-__all__ = ["Evaluation", "Predicts", "Progress", "evaluate", "evaluate_masks"]
+__all__ = ["Evaluation", "Predicts", "Progress", "evaluate", "evaluate_folds", "evaluate_masks"]
 
 Progress = Callable[[int, int], None]
 """Called after every image with the number done and the number in all."""
@@ -51,6 +52,7 @@ def evaluate(
     classes: ClassMap,
     progress: Progress | None = None,
     quick: bool = False,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> Evaluation:
     """Predict every record and score the results.
 
@@ -59,32 +61,76 @@ def evaluate(
         records: images with masks, or with labels where the predictor classifies.
         classes: what the values in the masks, or the labels, mean; the same classes as the predictor's.
         progress: called after every image.
-        quick: for validation during training: no intervals and no pictures.
+        quick: for validation during training: no intervals, no distances of outlines and no pictures.
+        tolerance: of the normalized surface distance, in mm where the images state their spacing, else in pixels.
 
     Raises:
         DataError: no records, a record without target, or a target that does not fit its image.
         UsageError: the predictor knows other classes.
         UnreadableFileError: a file that cannot be read.
     """
+    _require_classes(predictor, classes)
+    return _predict_and_score(predictor.task, lambda _: predictor, records, classes, progress, quick, tolerance)
+
+
+def evaluate_folds(
+    predictors: Sequence[Predicts],
+    folds: Sequence[Sequence[Record]],
+    classes: ClassMap,
+    progress: Progress | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> Evaluation:
+    """Predict the records of each fold with its own predictor, and score all of them together.
+
+    Args and errors as of `evaluate`; `predictors` and `folds` have one entry per fold, and no record is in two.
+    """
+    for predictor in predictors:
+        _require_classes(predictor, classes)
+    predictor_of: Mapping[str, Predicts] = {
+        record.id: predictor for predictor, fold in zip(predictors, folds, strict=True) for record in fold
+    }
+    records = [record for fold in folds for record in fold]
+    task = predictors[0].task
+    return _predict_and_score(task, lambda id_: predictor_of[id_], records, classes, progress, False, tolerance)
+
+
+def _require_classes(predictor: Predicts, classes: ClassMap) -> None:
     if predictor.classes.names != classes.names:
         raise UsageError(
             f"the model's classes are {', '.join(predictor.classes.names)}, the data's {', '.join(classes.names)}; "
             "evaluate on data with the model's classes, or name and map them with --classes and --map"
         )
 
+
+def _predict_and_score(
+    task: Literal["segment", "classify"],
+    predictor_of: Callable[[str], Predicts],
+    records: Sequence[Record],
+    classes: ClassMap,
+    progress: Progress | None,
+    quick: bool,
+    tolerance: float,
+) -> Evaluation:
+    """Score the predictions of the predictor that belongs to a record's id."""
+
     def mask(sample: Sample) -> NDArray[np.int16]:
+        predictor = predictor_of(sample.record.id)
         result = predictor.predict(sample.image)
         assert isinstance(result, SegmentationResult)
         return predictor.classes.ids_to_indices(result.mask)
 
     def probabilities(sample: Sample) -> ClassificationResult:
-        result = predictor.predict(sample.image)
+        result = predictor_of(sample.record.id).predict(sample.image)
         assert isinstance(result, ClassificationResult)
         return result
 
-    if predictor.task == "classify":
+    if task == "classify":
         return _evaluate(ClassificationTally(classes), probabilities, records, progress, quick)
-    return _evaluate(SegmentationTally(classes), mask, records, progress, quick)
+    return _evaluate(_segmentation(classes, quick, tolerance), mask, records, progress, quick)
+
+
+def _segmentation(classes: ClassMap, quick: bool, tolerance: float) -> SegmentationTally:
+    return SegmentationTally(classes, None if quick else tolerance)
 
 
 def evaluate_masks(
@@ -93,6 +139,7 @@ def evaluate_masks(
     classes: ClassMap,
     progress: Progress | None = None,
     quick: bool = False,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> Evaluation:
     """Score masks that were written before: `folder/ID.png` for each record, values are class ids.
 
@@ -109,7 +156,7 @@ def evaluate_masks(
             raise DataError(f"{path} holds values that are no class id; allowed are {allowed}")
         return indices
 
-    return _evaluate(SegmentationTally(classes), read, records, progress, quick)
+    return _evaluate(_segmentation(classes, quick, tolerance), read, records, progress, quick)
 
 
 class _Tally(Protocol[_Counted]):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import DataError
+from segkit.evaluation.boundary import BoundaryTally
 from segkit.evaluation.estimates import Estimate, estimates, number, sum_by_unit, unit_name
 from segkit.evaluation.examples import draw
 from segkit.metrics import MINIMUM_UNITS, confusion_matrix
@@ -21,15 +22,21 @@ EMPTY_MASKS = (
 
 
 class SegmentationTally:
-    """Adds up images one at a time; holds three numbers per image and class, and one confusion matrix."""
+    """Adds up images one at a time; holds a few numbers per image and class, and one confusion matrix.
+
+    Args:
+        classes: what the masks mean.
+        tolerance: of the normalized surface distance; None leaves the outlines alone, which saves their time.
+    """
 
     task: Literal["segment"] = "segment"
 
-    def __init__(self, classes: ClassMap) -> None:
+    def __init__(self, classes: ClassMap, tolerance: float | None = None) -> None:
         self.classes = classes
         self.confusion = np.zeros((classes.num_classes, classes.num_classes), np.int64)
         self._records: list[Record] = []
         self._sums: list[NDArray[np.int64]] = []
+        self._boundaries = None if tolerance is None else BoundaryTally(classes, tolerance)
 
     def add(self, sample: Sample, prediction: NDArray[np.int16]) -> float:
         """Count one image, its prediction (H, W) class indices; returns its mean foreground Dice.
@@ -40,6 +47,8 @@ class SegmentationTally:
         self.confusion += confusion
         self._records.append(sample.record)
         self._sums.append(region_sums(confusion))
+        if self._boundaries is not None:
+            self._boundaries.add(sample, prediction, self._sums[-1])
         return float(mean_of_counted(class_dice(self._sums[-1])[list(self.classes.foreground)]))
 
     def picture(self, sample: Sample, prediction: NDArray[np.int16]) -> tuple[NDArray[np.uint8], str]:
@@ -48,16 +57,21 @@ class SegmentationTally:
         return draw(sample.image, reference, prediction, self.classes, sample.record.id), ""
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per image: id, unit, counted pixels, mean foreground Dice, Dice per class; None where not counted."""
+        """One row per image: id, unit, counted pixels, mean foreground Dice, Dice per class, distances of the outlines.
+
+        None where not counted.
+        """
         sums = np.stack(self._sums)
         dice = class_dice(sums)
         means = mean_of_counted(dice[:, list(self.classes.foreground)])
         pixels = sums[:, 1].sum(axis=1)
-        return [
+        rows: list[dict[str, Any]] = [
             {"image": record.id, "unit": record.unit, "pixels": int(pixels[i]), "dice": number(means[i])}
             | {f"dice {name}": number(value) for name, value in zip(self.classes.names, dice[i], strict=True)}
             for i, record in enumerate(self._records)
         ]
+        boundaries = [{} for _ in rows] if self._boundaries is None else self._boundaries.rows()
+        return [row | further for row, further in zip(rows, boundaries, strict=True)]
 
     def scores(self, quick: bool) -> dict[str, Any]:
         """All scores, JSON-ready; `quick` leaves out the intervals."""
@@ -65,6 +79,7 @@ class SegmentationTally:
         units, unit_sums = sum_by_unit(sums, self._records)
         per_class, whole = self._dataset_level(unit_sums, quick)
         image_level, image_whole = self._image_level(sums, quick)
+        boundary, of_classes = (None, {}) if self._boundaries is None else self._boundaries.scores(self._records)
         score = whole["mean_foreground_dice"]
         return {
             "task": "segment",
@@ -77,8 +92,13 @@ class SegmentationTally:
             "empty_masks": EMPTY_MASKS,
             "dataset": {name: estimate.to_json() for name, estimate in whole.items()},
             "image": {"mean_foreground_dice": image_whole.to_json()},
+            "boundary": boundary,
             "without_union": [self.classes.names[i] for i in np.flatnonzero(np.isnan(class_iou(unit_sums.sum(0))))],
-            "classes": [self._class_row(i, sums, per_class[i] | {"image_dice": image_level[i]}) for i in self._indices],
+            "classes": [
+                self._class_row(i, sums, per_class[i] | {"image_dice": image_level[i]})
+                | {"boundary": of_classes.get(i)}
+                for i in self._indices
+            ],
         }
 
     @property

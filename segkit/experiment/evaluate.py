@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from segkit.experiment.scores import describe_scores
 from segkit.inference.engines.torch import Precision
 from segkit.inference.loading import find_model_file, load
 from segkit.inference.predictor import Predictor
+from segkit.metrics.boundary import DEFAULT_TOLERANCE
 from segkit.ops.words import counted
 from segkit.structures import IGNORE_INDEX, PARTS, ClassMap, Record
 
@@ -38,6 +40,7 @@ def evaluate(
     ignore: Sequence[int] = (),
     allow: Sequence[str] = (),
     group_by: str | None = None,
+    tolerance: float | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
 
@@ -59,6 +62,8 @@ def evaluate(
         ignore: mask values that are not counted.
         allow: codes of check errors to go on with.
         group_by: a table column or regular expression: images that stay together are one unit.
+        tolerance: how far outlines may lie apart for the normalized surface distance, in mm where the images state
+            their spacing, else in pixels; 2 where None.
 
     Returns:
         The evaluation; its `scores["evaluated"]` says of what: `model` and `data` as paths, `part`, `engine` (with
@@ -72,6 +77,7 @@ def evaluate(
         refuse_foreign_folder(output)  # before the data is read, which may take minutes
     teller = Teller(quiet)
     predictor = load(model, device=device, precision=precision)
+    distance = _tolerance(tolerance, predictor)
     given = {
         "format": format,
         "map": map or {},
@@ -98,17 +104,33 @@ def evaluate(
         "engine": predictor.engine.description,
         "allowed": list(allow),
     }
-    evaluation = score(predictor, chosen.records, classes, teller).with_scores({"evaluated": evaluated})
+    evaluation = score(predictor, chosen.records, classes, teller, distance).with_scores({"evaluated": evaluated})
     if output is not None:
         evaluation.write(output)
     teller.tell(*describe_scores(evaluation))
     return evaluation
 
 
-def score(predictor: Predictor, records: Sequence[Record], classes: ClassMap, teller: Teller) -> Evaluation:
+def score(
+    predictor: Predictor,
+    records: Sequence[Record],
+    classes: ClassMap,
+    teller: Teller,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> Evaluation:
     """Evaluate with a progress bar."""
     with teller.progress("evaluating", len(records)) as advance:
-        return evaluate_records(predictor, records, classes, progress=advance)
+        return evaluate_records(predictor, records, classes, progress=advance, tolerance=tolerance)
+
+
+def _tolerance(given: float | None, predictor: Predictor) -> float:
+    if given is None:
+        return DEFAULT_TOLERANCE
+    if predictor.task == "classify":
+        raise UsageError("'--tolerance' is of outlines, and the model classifies whole images; leave it out")
+    if not (math.isfinite(given) and given >= 0):
+        raise UsageError(f"--tolerance {given:g}: expected a distance of 0 or more, as 2")
+    return given
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,31 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
             f"  {row['name']:<{width}}  Dice {_estimate(row['dice'])}  IoU {_estimate(row['iou'])}"
             for row in scores["classes"]
         ]
+        lines += _describe_boundaries(scores)
         if scores["without_union"]:
             lines.append(
                 f"not in the means, absent from reference and prediction: {', '.join(scores['without_union'])}"
             )
+    return lines
+
+
+def _describe_boundaries(scores: Mapping[str, Any]) -> list[str]:
+    """One line per foreground class, with the images in which it was missed or invented."""
+    whole = scores["boundary"]
+    if whole is None:
+        return []
+    if whole["unit"] is None:
+        return ["outlines: some images state their spacing and some do not, so there is no mean of their distances"]
+    rows = [row for row in scores["classes"] if row["boundary"] is not None]
+    width = max((len(row["name"]) for row in rows), default=0)
+    lines = [f"outlines, distances in {whole['unit']}, NSD at {whole['tolerance']:g} {whole['unit']}:"]
+    for row in rows:
+        found = row["boundary"]
+        measures = "  ".join(f"{measure.upper()} {_estimate(found[measure])}" for measure in ("hd95", "assd", "nsd"))
+        lines.append(
+            f"  {row['name']:<{width}}  {measures}  ({counted(found['images_counted'], 'image')}, "
+            f"missed in {found['missed']}, invented in {found['invented']})"
+        )
     return lines
 
 

@@ -36,6 +36,7 @@ def page(run: RunFiles) -> dict[str, Any]:
         "stats": _stats(run),
         "scores": run.scores,
         "classes": _classes(run.scores),
+        "boundary": _boundary(run.scores),
         "confusion": _confusion(run),
         "gallery": gallery(run),
         "error_legend": _error_legend(run.scores),
@@ -92,6 +93,12 @@ def _classes(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
         {**row, "css": css_color(row["color"]), "share": row.get("reference_pixels", 0) / total if total else None}
         for row in rows
     ]
+
+
+def _boundary(scores: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the distances of outlines are measured in; None where there are none, or no unit common to all images."""
+    boundary: dict[str, Any] | None = scores.get("boundary")
+    return boundary if boundary is not None and boundary["unit"] is not None else None
 
 
 def _confusion(run: RunFiles) -> dict[str, Any] | None:

@@ -128,3 +128,16 @@ def test_a_folder_of_others_is_refused_and_an_earlier_evaluation_replaced(
         with pytest.raises(UsageError, match=r"exists and is no earlier evaluation; name another folder with -o"):
             segkit.evaluate(model, discs, output=output, device="cpu", quiet=True)
     assert (tmp_path / "theirs" / "metrics.json").read_text() == '{"accuracy": 1.0}'
+
+
+def test_tolerance_of_outlines(model: Path, discs: Path) -> None:
+    by_default, wide = (
+        segkit.evaluate(model, discs, device="cpu", quiet=True, tolerance=tolerance).scores["boundary"]
+        for tolerance in (None, 100)
+    )
+    assert (by_default["tolerance"], wide["tolerance"]) == (2, 100)
+    assert wide["nsd"]["value"] == 1
+    assert wide["hd95"] == by_default["hd95"]
+    for wrong in (-1, float("nan")):
+        with pytest.raises(UsageError, match=r"--tolerance (-1|nan): expected a distance of 0 or more"):
+            segkit.evaluate(model, discs, device="cpu", quiet=True, tolerance=wrong)

@@ -180,3 +180,25 @@ def test_damaged_file_is_named(run_folder: Path) -> None:
     (run_folder / "splits.json").write_text('{"train": [')
     with pytest.raises(DataError, match=r"splits\.json is damaged .*; write it again or remove it"):
         write_report(run_folder)
+
+
+def test_class_table_shows_the_distances_of_outlines(run_folder: Path) -> None:
+    page = write_report(run_folder).read_text(encoding="utf-8")
+    scores = json.loads((run_folder / "evaluation" / "metrics.json").read_text())
+    assert ">HD95, pixels</th>" in page
+    assert ">NSD at 2 pixels</th>" in page
+    for row in scores["classes"][1:]:
+        low, high = row["boundary"]["hd95"]["interval"]
+        assert f"{row['boundary']['hd95']['value']:.3f}<br>" in page
+        assert f"{low:.3f} – {high:.3f}" in page
+        assert f"{row['boundary']['missed']} / {row['boundary']['invented']}</td>" in page
+
+
+def test_evaluation_without_outlines_has_no_columns_for_them(run_folder: Path) -> None:
+    file = run_folder / "evaluation" / "metrics.json"
+    scores = json.loads(file.read_text())
+    del scores["boundary"]  # as evaluations of earlier releases
+    for row in scores["classes"]:
+        del row["boundary"]
+    file.write_text(json.dumps(scores))
+    assert "HD95" not in write_report(run_folder).read_text(encoding="utf-8")
