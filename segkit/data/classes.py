@@ -41,7 +41,10 @@ class ClassDecision:
 
 
 def resolve_class_map(
-    config: DataConfig, class_file: ClassFile | None, mask_facts: Mapping[str, MaskFacts]
+    config: DataConfig,
+    class_file: ClassFile | None,
+    mask_facts: Mapping[str, MaskFacts],
+    numbered: bool = False,
 ) -> ClassDecision:
     """Decide the class map of a segmentation data set.
 
@@ -49,6 +52,7 @@ def resolve_class_map(
         config: `classes`, `map`, `ignore` and `background` are used; they come before the class file.
         class_file: the class file beside the data.
         mask_facts: the facts of each mask by record id; the findings name records, no files.
+        numbered: the layout says that masks number objects, so that they are one class unless `map` says more.
 
     Raises:
         UsageError: an option names a class that does not exist, or its class file cannot be read.
@@ -60,7 +64,13 @@ def resolve_class_map(
     elif are_colors(masks, declared.colors if declared else ()):
         decision = _resolve_colors(config, declared, masks)
     else:
-        decision = _resolve_ids(config, declared, masks)
+        objects = None if config.map or not numbered else _class_of_objects(declared)
+        read = config if objects is None else config.model_copy(update={"map": {"other": objects}})
+        decision = _resolve_ids(read, declared, masks)
+        if objects is not None:
+            name = decision.class_map.names[decision.class_map.ids.index(objects)]
+            said = f"masks number objects, as the layout says: every object is {name}"
+            decision = replace(decision, notes=(said, *decision.notes))
     source = (f"classes from {Path(declared.source).name}",) if declared else ()
     return replace(decision, notes=(*source, *decision.notes))
 
@@ -101,6 +111,14 @@ def _resolve_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[
         values = values | {gray_to_color(value): id_ for value, id_ in values.items()}
         ignored = ignored | {gray_to_color(value) for value in ignored}
     return ClassDecision(_class_map(config, reading.classes, values, ignored), notes, reading.findings)
+
+
+def _class_of_objects(declared: ClassFile | None) -> int | None:
+    """The id of all objects where masks number them; None where several classes are declared, or background alone."""
+    if declared is None:
+        return 1
+    countable = set(declared.ids) - set(declared.ignored) - {0}
+    return countable.pop() if len(countable) == 1 else None
 
 
 def _read_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> _Reading:

@@ -189,7 +189,7 @@ def _declared(listing: Listing, config: DataConfig) -> ClassFile | None:
 def _decide_classes(listing: Listing, config: DataConfig, facts: Facts) -> ClassDecision:
     """The classes as the options, the class file and the files themselves say."""
     if listing.task == "segment":
-        return resolve_class_map(config, listing.declared_classes(), _masks(listing, facts))
+        return resolve_class_map(config, listing.declared_classes(), _masks(listing, facts), listing.numbered)
     return resolve_labels(_declared(listing, config), _labels(listing))
 
 

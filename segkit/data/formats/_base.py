@@ -25,6 +25,8 @@ class Listing:
         records: every image that has what the task needs, sorted by id.
         class_file: the class file found beside the data; it comes before what the data itself declares.
         declared: the classes that the data itself declares, the categories of a COCO file for example.
+        numbered: the layout says that masks number objects, so that all numbers but 0 are one class.
+        channel_names: what the channels of the images show, where the data says so.
         notes: rules found while reading that the user should know, for example the pairing of names.
         findings: problems of names and pairs: missing masks, orphan masks, duplicate ids.
     """
@@ -35,6 +37,8 @@ class Listing:
     records: tuple[Record, ...]
     class_file: Path | None = None
     declared: ClassFile | None = None
+    numbered: bool = False
+    channel_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -61,6 +65,10 @@ class Format(Protocol):
 
         Where the data has targets for several tasks, `task` chooses among them.
         """
+        ...
+
+    def example(self, root: Path) -> None:
+        """Write a small data set of this layout, 2 to 6 images without any problem, into a folder that may be new."""
         ...
 
 
