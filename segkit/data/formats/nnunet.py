@@ -1,0 +1,156 @@
+"""nnU-Net's raw data, version 2: channel files in `imagesTr`, labels in `labelsTr`, and a `dataset.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from segkit.data.formats._base import FORMATS, Listing
+from segkit.data.formats._beside import Assigned, apply_split_files
+from segkit.data.formats._dataset_json import DATASET_FILE, objects_under, peek, read_dataset_json
+from segkit.data.formats._examples import scenes, write_json
+from segkit.data.formats._folders import find_class_file
+from segkit.data.formats._ids import unique_ids
+from segkit.data.formats._json import kind_of, read_json
+from segkit.data.formats._nnunet_cases import FOLDERS, Case, cases_in, check_cases, named_cases, nothing_usable, orphans
+from segkit.data.formats._nnunet_labels import read_labels
+from segkit.data.image_io import IMAGE_SUFFIXES, write_image
+from segkit.data.split_files import assign_parts, unknown_names
+from segkit.errors import DataError, UnreadableFileError
+from segkit.ops.files import make_folder
+from segkit.structures import Record, TaskName
+
+SPLITS_FILE = "splits_final.json"
+
+
+@FORMATS.register("nnunet")
+class NnUNet:
+    """`imagesTr/NAME_0000.nii.gz` with `labelsTr/NAME.nii.gz` and a `dataset.json`; PNG and TIFF likewise.
+
+    Channel files `_0000`, `_0001`, ... are the channels of one image; a colour file is one `_0000`. `imagesTs` is the
+    test part where `labelsTs` lies beside it. `splits_final.json` holds folds: its first one is taken.
+
+    Source: F. Isensee et al., nnU-Net, Nature Methods 18, 2021; dataset format of nnU-Net version 2.
+    """
+
+    rank: ClassVar[int] = 0
+
+    def recognises(self, root: Path) -> bool:
+        """Whether a `dataset.json` names channels and labels, or `imagesTr` and `labelsTr` lie there without one."""
+        content = peek(root)
+        if content:
+            return "channel_names" in content and "labels" in content
+        return all((root / folder).is_dir() for folder in FOLDERS["train"])
+
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:  # noqa: ARG002
+        """List the records.
+
+        Raises:
+            DataError: no `dataset.json`, no readable file ending, or no image with all channels and a label.
+            UnreadableFileError: a `dataset.json` or `splits_final.json` that is not what it should be.
+        """
+        path, content = read_dataset_json(root)
+        names = _channel_names(path, content)
+        classes, label_notes = read_labels(path, content)
+        ending = _file_ending(path, content)
+        listed = named_cases(path, content) if "dataset" in content else cases_in(root, "train", ending)
+        cases = [*listed, *cases_in(root, "test", ending)]
+        findings, usable = check_cases(cases, len(names), root)
+        if not usable:
+            raise DataError(nothing_usable(root, ending, cases))
+        records, id_notes = unique_ids(_records(usable))
+        assigned = _assign(root, records, [case.id for case in cases])
+        return Listing(
+            root=root,
+            layout="nnU-Net raw",
+            task="segment",
+            records=tuple(sorted(assigned.records, key=lambda record: record.id)),
+            class_file=find_class_file(root),
+            declared=classes,
+            channel_names=tuple(names),
+            notes=(*label_notes, *_unlabelled(root), *id_notes, *assigned.notes),
+            findings=(*findings, *orphans(root, cases, ending), *assigned.findings),
+        )
+
+    def example(self, root: Path) -> None:
+        """Write four images of two channels with two objects each, as PNG."""
+        for number, (image, mask) in enumerate(scenes(4)):
+            for channel, pixels in enumerate((image, 255 - image)):
+                write_image(make_folder(root / "imagesTr") / f"objects_{number:03d}_{channel:04d}.png", pixels)
+            write_image(make_folder(root / "labelsTr") / f"objects_{number:03d}.png", mask)
+        content = {
+            "channel_names": {"0": "bright field", "1": "inverted"},
+            "labels": {"background": 0, "bright": 1, "dark": 2},
+            "numTraining": 4,
+            "file_ending": ".png",
+        }
+        write_json(root / DATASET_FILE, content)
+
+
+def _channel_names(path: Path, content: dict[str, Any]) -> list[str]:
+    """The names of the channels in their order."""
+    names = objects_under(path, content, "channel_names")
+    expected = [str(number) for number in range(len(names))]
+    if sorted(names, key=lambda key: (len(key), key)) != expected:
+        found = ", ".join(map(repr, list(names)[:12]))
+        raise UnreadableFileError(path, f"'channel_names' has the keys {found}; expected are '0', '1', ... in a row")
+    return [str(names[key]) for key in expected]
+
+
+def _file_ending(path: Path, content: Mapping[str, Any]) -> str:
+    ending = content.get("file_ending")
+    if not isinstance(ending, str):
+        found = "missing" if "file_ending" not in content else kind_of(ending)
+        raise UnreadableFileError(path, f"'file_ending' is {found}; expected is a suffix such as '.nii.gz'")
+    if ending.lower() not in IMAGE_SUFFIXES:
+        allowed = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"{path}: segkit cannot read files that end in {ending!r}; convert them to one of {allowed}")
+    return ending
+
+
+def _records(cases: Sequence[Case]) -> list[Record]:
+    """The records, with parts where there is a test part."""
+    has_test = any(case.split == "test" for case in cases)
+    return [
+        Record(
+            id=case.id,
+            image=case.channels[0],
+            mask=case.label,
+            split=case.split if has_test else None,
+            channel_files=tuple(case.channels[number] for number in sorted(case.channels)[1:]),
+        )
+        for case in cases
+    ]
+
+
+def _assign(root: Path, records: list[Record], ids: Sequence[str]) -> Assigned:
+    """The parts of the split files beside the data, else of the first fold; a test part stays."""
+    folds = root / SPLITS_FILE
+    if not folds.is_file() or (root / "split.csv").is_file():
+        return apply_split_files(root, records, ids)
+    parts, count = _first_fold(folds)
+    training = [record for record in records if record.split != "test"]
+    assigned, unknown = assign_parts(training, parts, ids)
+    others = tuple(record for record in records if record.split == "test")
+    note = f"train and val are fold 0 of {count} in {SPLITS_FILE}"
+    return Assigned((*assigned, *others), (note,), tuple(unknown_names(SPLITS_FILE, unknown, records)))
+
+
+def _first_fold(path: Path) -> tuple[dict[str, str], int]:
+    """Id -> part of the first fold, and how many folds there are."""
+    folds = read_json(path)
+    fold = folds[0] if isinstance(folds, list) and folds else None
+    parts: dict[str, str] = {}
+    for part in ("train", "val"):
+        ids = fold.get(part) if isinstance(fold, dict) else None
+        if not isinstance(ids, list) or not all(isinstance(id_, str) for id_ in ids):
+            raise UnreadableFileError(path, "expected is a list of folds, each with a list of names 'train' and 'val'")
+        parts.update(dict.fromkeys(ids, part))
+    return parts, len(folds)
+
+
+def _unlabelled(root: Path) -> Iterator[str]:
+    images, labels = FOLDERS["test"]
+    if (root / images).is_dir() and not (root / labels).is_dir():
+        yield f"left out: {images}, which has no {labels} beside it"
