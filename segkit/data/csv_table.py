@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from io import StringIO
 from pathlib import Path
 
 from segkit.errors import UsageError
@@ -37,6 +38,13 @@ def require_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -
     if lacking:
         found = ", ".join(filter(None, columns)) or "none"
         raise UsageError(f"{path} lacks the column {', '.join(lacking)}; it has {found}")
+
+
+def format_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """The content of a CSV file."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue().encode()
 
 
 def _lines(path: Path) -> list[str]:

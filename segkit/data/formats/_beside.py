@@ -1,11 +1,12 @@
-"""Split files that lie beside the data: `split.csv`, or `train.txt`, `val.txt` and `test.txt`."""
+"""Tables that lie beside the data: `groups.csv`, and `split.csv` or `train.txt`, `val.txt` and `test.txt`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segkit.data.csv_table import read_columns, read_rows, require_columns
 from segkit.data.findings import Finding
 from segkit.data.split_files import assign_parts, read_split_file, unknown_names
 from segkit.ops.words import counted
@@ -22,7 +23,7 @@ class Assigned:
 
 
 def apply_split_files(root: Path, records: Sequence[Record], unused: Sequence[str] = ()) -> Assigned:
-    """Fill the splits from the files beside the data; without any, records keep the split their folder names.
+    """Fill splits and groups from the files beside the data; without any, records keep the split their folder names.
 
     Args:
         root: the folder of the data set.
@@ -30,8 +31,9 @@ def apply_split_files(root: Path, records: Sequence[Record], unused: Sequence[st
         unused: ids of further images that a split file may name.
 
     Raises:
-        UsageError: `split.csv` is no table of `id,split`.
+        UsageError: `split.csv` is no table of `id,split`, or `groups.csv` none of `id,group`.
     """
+    records = _grouped(root / "groups.csv", records)
     table = root / "split.csv"
     if table.is_file():
         return _apply(table.name, read_split_file(table), records, unused)
@@ -41,6 +43,15 @@ def apply_split_files(root: Path, records: Sequence[Record], unused: Sequence[st
     # Lists of other things, such as pairs of paths, are no split.
     is_split = bool(parts) and not assign_parts(records, parts, unused)[1]
     return _apply("train.txt, val.txt, test.txt", parts, records, unused) if is_split else Assigned(tuple(records))
+
+
+def _grouped(table: Path, records: Sequence[Record]) -> Sequence[Record]:
+    """The records with the groups of a table; those it does not name keep theirs."""
+    if not table.is_file():
+        return records
+    require_columns(table, read_columns(table), ("id", "group"))
+    groups = {row["id"]: row["group"] for row in read_rows(table) if row["group"]}
+    return [replace(record, group=groups.get(record.id, record.group)) for record in records]
 
 
 def _apply(source: str, parts: Mapping[str, str], records: Sequence[Record], unused: Sequence[str]) -> Assigned:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # it imports the formats, and they import this module
     from segkit.data.opening import OpenDataset
 
 __all__ = [
+    "PLAIN_SUFFIXES",
     "VOID",
     "WRITERS",
     "Writer",
@@ -44,8 +45,11 @@ __all__ = [
 ]
 
 Size = tuple[int, int]
-Facet = Literal["groups", "spacing", "boxes"]
-"""What a data set may have beside its images and its masks or objects."""
+Facet = Literal["groups", "spacing", "boxes", "objects", "overlaps"]
+"""What a data set may have beside its images and the classes of its pixels, or its boxes."""
+
+PLAIN_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
+"""Files that hold one image and no more: those of medicine name the patient."""
 
 _VOID_COLOR = (224, 224, 192)  # of Pascal VOC's borders
 _PNG_TYPES = {"uint8", "uint16"}
@@ -226,18 +230,27 @@ def objects_of(dataset: OpenDataset, record: Record) -> tuple[ObjectAnnotation, 
 def not_kept(dataset: OpenDataset, keeps: Collection[Facet] = ()) -> tuple[str, ...]:
     """A sentence for everything the data set has that a layout does not keep.
 
-    `"boxes"` are marked beside masks, so that a layout of masks alone loses them.
+    Args:
+        dataset: what is written.
+        keeps: what the layout has a place for. `boxes` are those of objects marked beside masks; `objects` are marked
+            or numbered, where masks alone would join those of one class that touch; `overlaps` are pixels that objects
+            or masks of several classes claim.
     """
-    records = dataset.records
+    records, facts = dataset.records, dataset.facts
     has: dict[Facet, bool] = {
         "groups": any(record.group is not None for record in records),
-        "spacing": any(dataset.facts.images[record.id].spacing is not None for record in records),
+        "spacing": any(facts.images[record.id].spacing is not None for record in records),
         "boxes": any(record.mask is not None and record.annotation is not None for record in records),
+        "objects": dataset.task == "segment"
+        and (dataset.classes.other is not None or any(record.annotation and not record.mask for record in records)),
+        "overlaps": any(record.id in facts.masks and facts.masks[record.id].overlap > 0 for record in records),
     }
     sentences: dict[Facet, str] = {
         "groups": "groups are not kept: name them again with --group-by, or images of one unit may part",
         "spacing": "the distance between pixels in mm is not kept",
-        "boxes": "marked objects beside the masks are not kept",
+        "boxes": "objects marked beside the masks are not kept",
+        "objects": "single objects are not kept: masks tell the class of each pixel only",
+        "overlaps": "where classes overlap the last one stays",
     }
     return tuple(sentence for facet, sentence in sentences.items() if has[facet] and facet not in keeps)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._examples import scenes
 from segkit.data.formats._folders import SPLITS, find_class_file
 from segkit.data.readers.idx import idx_files, idx_images, open_idx
 from segkit.errors import DataError
+from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import Record, TaskName
 
 PARTS = {**SPLITS, "t10k": "test"}
@@ -54,6 +60,22 @@ class Idx:
             notes=(*notes, *assigned.notes),
             findings=assigned.findings,
         )
+
+    def example(self, root: Path) -> None:
+        """Write four images that train and two that test, with the labels 1 and 2."""
+        pictures = [np.where(numbers == 1 + i % 2, image, np.uint8(0)) for i, (image, numbers) in enumerate(scenes(6))]
+        make_folder(root)
+        for part, chosen in (("train", range(4)), ("t10k", range(4, 6))):
+            images = np.stack([pictures[index] for index in chosen])
+            labels = np.array([1 + index % 2 for index in chosen], np.uint8)
+            write_atomically(root / f"{part}-images-idx3-ubyte.gz", _packed(images))
+            write_atomically(root / f"{part}-labels-idx1-ubyte.gz", _packed(labels))
+
+
+def _packed(values: NDArray[np.uint8]) -> bytes:
+    """An idx file, gzipped, of equal bytes for equal values."""
+    head = bytes((0, 0, 8, values.ndim)) + np.array(values.shape, ">u4").tobytes()
+    return gzip.compress(head + values.tobytes(), mtime=0)
 
 
 def _list_part(part: str, file: Path, label_file: Path | None) -> list[Record]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._examples import scenes
 from segkit.data.formats._folders import (
     FolderName,
     ImageFiles,
@@ -15,7 +18,9 @@ from segkit.data.formats._folders import (
     subfolders,
 )
 from segkit.data.formats._ids import duplicate_ids, unique_ids
+from segkit.data.image_io import write_image
 from segkit.errors import DataError
+from segkit.ops.files import make_folder
 from segkit.ops.words import counted
 from segkit.structures import Record, TaskName
 
@@ -56,6 +61,13 @@ class ImageFolder:
             notes=(*(note for files, _ in listed for note in files.notes(root)), *id_notes, *assigned.notes),
             findings=(*duplicate_ids(repeated, assigned.records, root), *assigned.findings),
         )
+
+    def example(self, root: Path) -> None:
+        """Write two classes of three images each."""
+        for index, (image, numbers) in enumerate(scenes(3)):
+            for name, number in (("square", 1), ("disc", 2)):
+                folder = make_folder(root / name)
+                write_image(folder / f"{index}.png", np.where(numbers == 3 - number, np.uint8(128), image))
 
 
 def _class_folders(root: Path) -> list[tuple[Path, str | None]]:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from segkit.data.csv_table import TABLE_SUFFIXES, read_columns, read_rows
+from segkit.data.csv_table import TABLE_SUFFIXES, format_table, read_columns, read_rows
 from segkit.data.findings import Finding
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._examples import scenes
 from segkit.data.formats._folders import SPLITS, find_class_file
 from segkit.data.formats._layout import find_layout
+from segkit.data.image_io import write_image
 from segkit.data.readers._base import cut_suffix
 from segkit.data.rules import finding
 from segkit.errors import DataError, UsageError, nearest
+from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import Record, TaskName
 
 COLUMNS = ("image", "mask", "label", "group", "split")
@@ -57,6 +60,17 @@ class Table:
         # An empty column says nothing; cells that name no file are an error of their own.
         filled = [name for name in tasks if any(row[TARGETS[name]] for row in rows)] or tasks[:1]
         return _listing(root, path, rows, task if task in filled else filled[0])
+
+    def example(self, root: Path) -> None:
+        """Write a table of six images of three patients beside their folders."""
+        pictures, drawn = make_folder(root / "scans"), make_folder(root / "drawn")
+        rows = []
+        for index, (image, numbers) in enumerate(scenes(6)):
+            write_image(pictures / f"{index}.png", image)
+            write_image(drawn / f"{index}.png", numbers)
+            part = ("train", "val", "test")[index // 2]
+            rows.append((f"scans/{index}.png", f"drawn/{index}.png", f"patient{index // 2}", part))
+        write_atomically(root / "scans.csv", format_table(("image", "mask", "group", "split"), rows))
 
 
 def _listing(root: Path, path: Path, rows: Sequence[Row], task: TaskName) -> Listing:
