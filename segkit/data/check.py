@@ -9,9 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segkit.data.check_files import about_images
+from segkit.data.about import about_images
 from segkit.data.facts import ImageFacts
 from segkit.data.findings import Finding, shown
+from segkit.data.near_duplicates import look_alikes
 from segkit.data.rules import finding
 from segkit.data.scan import Facts
 from segkit.ops.words import counted
@@ -40,6 +41,7 @@ def check_set(
         *check_not_empty(records),
         *_parts(records),
         *_duplicates(records, facts.images, root),
+        *_near_duplicates(records, facts.images, root),
         *_groups(records, root),
     ]
     if records and classes is not None:
@@ -85,6 +87,26 @@ def _duplicates(records: Sequence[Record], images: Mapping[str, ImageFacts], roo
         example = " = ".join(shown(record.image, root) for record in inside[0])
         message = f"{counted(len(copies), 'image')} with equal pixels inside one part, for example {example}"
         yield about_images("duplicate-image", f"{message}; keep one of each", copies, root)
+
+
+def _near_duplicates(records: Sequence[Record], images: Mapping[str, ImageFacts], root: Path) -> Iterator[Finding]:
+    """Images in different parts that look alike; those of equal pixels or of one group have findings of their own."""
+    thumbnails = [images[record.id].thumbnail for record in records]
+    found = look_alikes(thumbnails, [record.split for record in records])
+    pairs = [(records[i], records[j]) for i, j in found]
+    pairs = [
+        (one, other)
+        for one, other in pairs
+        if images[one.id].pixel_hash != images[other.id].pixel_hash and (one.group is None or one.group != other.group)
+    ]
+    if pairs:
+        concerned = list({record.id: record for pair in pairs for record in pair}.values())
+        example = " ~ ".join(f"{shown(record.image, root)} ({record.split})" for record in pairs[0])
+        message = (
+            f"{counted(len(concerned), 'image')} in different parts look alike, for example {example}; "
+            "scores will be too good: keep copies out, and what was taken together in one part with '--group-by'"
+        )
+        yield about_images("near-duplicate-across-splits", message, concerned, root)
 
 
 def _groups(records: Sequence[Record], root: Path) -> Iterator[Finding]:

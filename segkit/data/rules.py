@@ -10,6 +10,8 @@ from segkit.errors import UsageError, nearest
 
 _LEFT_OUT = "the images are left out"
 _ACCEPTED = "the images are used as they are"
+_CUT = "the objects are cut at the border"
+_MASKS_LEFT_OUT = "the masks are left out"
 _NEVER: None = None
 
 
@@ -45,17 +47,30 @@ RULES: dict[str, Rule] = {
     ),
     "missing-image": Rule(Severity.ERROR, "an annotation names an image that is not there", _LEFT_OUT),
     "missing-mask": Rule(Severity.ERROR, "an image has no mask", _LEFT_OUT),
-    "orphan-mask": Rule(Severity.WARNING, "a mask has no image"),
+    "orphan-mask": Rule(Severity.ERROR, "a mask has no image", _MASKS_LEFT_OUT),
     "unlabelled-split": Rule(Severity.WARNING, "a folder of images has no folder of masks"),
     "duplicate-id": Rule(Severity.ERROR, "two files differ by their suffix alone", _LEFT_OUT),
     "unknown-split-id": Rule(Severity.ERROR, "a split file names ids that no image has", _ACCEPTED),
     "size-mismatch": Rule(Severity.ERROR, "an image and its mask have different sizes", _LEFT_OUT),
     "orientation-mismatch": Rule(Severity.ERROR, "an image and its mask state different EXIF orientations", _ACCEPTED),
     "not-finite": Rule(Severity.ERROR, "an image holds NaN or infinite values", _LEFT_OUT),
+    "hidden-by-alpha": Rule(
+        Severity.WARNING, "transparent pixels of an image hold colours, which viewers hide and networks see"
+    ),
+    "absurd-size": Rule(
+        Severity.WARNING, "an image is below 16 pixels, or 8 times as long or short as the others usually are"
+    ),
+    "names-differ-by-case": Rule(Severity.WARNING, "names of two images differ by upper and lower case alone"),
+    "annotation-outside": Rule(Severity.ERROR, "a box or an outline reaches more than a pixel beyond its image", _CUT),
+    "zero-area-box": Rule(Severity.WARNING, "a box has no width or no height"),
+    "absurd-box": Rule(Severity.WARNING, "a box is more than 100 times as long as wide"),
     "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels"),
     "too-many-channels": Rule(Severity.ERROR, "images have more than 16 channels"),
     "dtype-differs": Rule(
         Severity.WARNING, "images are stored in different types, so equal values may mean different brightness"
+    ),
+    "spacing-differs": Rule(
+        Severity.WARNING, "images state different distances between pixels, so objects of one size look different"
     ),
     "constant-image": Rule(Severity.WARNING, "all pixels of an image are equal"),
     "lossy-mask": Rule(Severity.ERROR, "a mask is stored in a format that alters its values (JPEG)", _ACCEPTED),
@@ -72,6 +87,9 @@ RULES: dict[str, Rule] = {
     "too-few-images": Rule(Severity.ERROR, "fewer images, or groups, than parts to cut"),
     "unassigned-image": Rule(Severity.WARNING, "an image is in no part of the split"),
     "duplicate-across-splits": Rule(Severity.ERROR, "images of equal pixels are in different parts", _ACCEPTED),
+    "near-duplicate-across-splits": Rule(
+        Severity.WARNING, "images that look alike (copies saved anew, frames of one film) are in different parts"
+    ),
     "duplicate-image": Rule(Severity.WARNING, "images of equal pixels are in one part"),
     "group-across-splits": Rule(Severity.ERROR, "images of one group are in different parts", _ACCEPTED),
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
@@ -24,7 +25,7 @@ from segkit.data.rules import RULES, allowable, apply_allowed
 from segkit.errors import DataError, UsageError
 from segkit.structures import ClassMap
 
-SIZE = (24, 32)
+SIZE = (40, 48)
 
 
 def save(path: Path, pixels: NDArray[Any], orientation: int | None = None) -> None:
@@ -139,6 +140,51 @@ def copy_image(source: str, target: str) -> Callable[[Path], None]:
     return plant
 
 
+def nearly_copied(root: Path) -> None:
+    """A copy of a training image in the test part, a little brighter."""
+    pixels = image_pixels(3).astype(np.float32) * 0.9 + 20
+    save(root / "images" / "11.png", np.rint(pixels).astype(np.uint8))
+
+
+def hidden_colours(root: Path) -> None:
+    """Every image has a transparent corner; only in one of them colours lie beneath."""
+    for path in (root / "images").iterdir():
+        pixels = np.dstack([np.asarray(Image.open(path)), np.full(SIZE, 255, np.uint8)])
+        pixels[:10, :12] = 0 if path.stem != "03" else np.random.default_rng(0).integers(0, 99, (10, 12, 4))
+        save(path, pixels)
+
+
+def two_names_in_one(root: Path) -> None:
+    for name in ("a", "A"):
+        save(root / "images" / f"{name}.png", image_pixels(ord(name)))
+        save(root / "masks" / f"{name}.png", mask_pixels(ord(name)))
+    (root / "split.csv").write_text((root / "split.csv").read_text() + "a,train\nA,train\n")
+
+
+def of_size(height: int, width: int) -> Callable[[Path], None]:
+    def plant(root: Path) -> None:
+        pixels = np.random.default_rng(9).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        save(root / "images" / "03.png", pixels)
+        save(root / "masks" / "03.png", np.ones((height, width), np.uint8))
+
+    return plant
+
+
+def gap_in_ids(root: Path) -> None:
+    (root / "classes.txt").unlink()
+    pixels = mask_pixels(3)
+    pixels[5, 5] = 4
+    save(root / "masks" / "03.png", pixels)
+
+
+def other_spacing(root: Path) -> None:
+    for path in sorted((root / "images").iterdir()):
+        affine = np.diag([0.5, 0.5, 3, 1]) if path.stem == "03" else np.diag([1, 1, 3, 1])
+        pixels = np.asarray(Image.open(path))[..., 0]
+        nibabel.save(nibabel.Nifti1Image(pixels, affine), path.with_suffix(".nii.gz"))
+        path.unlink()
+
+
 def missing_mask(root: Path) -> None:
     (root / "masks" / "03.png").unlink()
 
@@ -179,14 +225,46 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
         "1 mask cannot be read .*cut short",
     ),
     "empty mask file": (empty_file, ["unreadable-mask"], (MASK,), "0 bytes"),
-    "size": (smaller_mask, ["size-mismatch"], (MASK,), "image 32 x 24, mask 16 x 12"),
+    "size": (smaller_mask, ["size-mismatch"], (MASK,), "image 48 x 40, mask 16 x 12"),
     "orientation": (
         turned_image,
         ["orientation-mismatch"],
         (IMAGE,),
         r"images/03.png 3 and its mask 1; save both upright",
     ),
-    "not finite": (not_finite, ["not-finite"], ("images/03.tif",), "1 image with NaN or infinite values"),
+    "not finite": (
+        not_finite,
+        ["not-finite"],
+        ("images/03.tif",),
+        r"1 image with NaN or infinite values \(at most images/03.tif below 0.1%\)",
+    ),
+    "hidden colours": (
+        hidden_colours,
+        ["hidden-by-alpha"],
+        (IMAGE,),
+        "1 image with colours beneath transparent pixels, .* images/03.png 6.2%; save them without transparency",
+    ),
+    "two names in one": (
+        two_names_in_one,
+        ["names-differ-by-case"],
+        ("images/A.png", "images/a.png"),
+        "2 images whose names differ by upper and lower case alone, for example images/A.png and images/a.png",
+    ),
+    "far larger": (of_size(330, 400), ["absurd-size"], (IMAGE,), "as usual \\(48 pixels\\), for example .* 400 x 330"),
+    "tiny": (of_size(12, 48), ["absurd-size"], (IMAGE,), "1 image below 16 pixels, .* images/03.png 48 x 12"),
+    "gap in ids": (gap_in_ids, ["unknown-id"], (MASK,), "4 .*leave a gap"),
+    "spacing": (
+        other_spacing,
+        ["spacing-differs"],
+        ("images/03.nii.gz",),
+        "1 image of another spacing than the usual 1 x 1 mm, for example images/03.nii.gz 0.5 x 0.5",
+    ),
+    "near copy": (
+        nearly_copied,
+        ["near-duplicate-across-splits"],
+        (IMAGE, "images/11.png"),
+        r"2 images in different parts look alike, for example images/03.png \(train\) ~ images/11.png \(test\)",
+    ),
     "channels": (
         gray_image,
         ["channels-differ"],
@@ -288,7 +366,9 @@ def test_converted_channels_agree(clean: Path) -> None:
 
 
 def test_channels_that_cannot_be_converted(clean: Path) -> None:
-    pixels = np.dstack([image_pixels(3), image_pixels(4, channels=1)])
+    opaque = np.full(SIZE, 255, np.uint8)
+    opaque[0] = 200
+    pixels = np.dstack([image_pixels(3), opaque])
     save(clean / "images" / "03.png", pixels)
     (found,) = open_dataset(clean, DataConfig(channels="rgb")).findings
     assert found.code == "channels-differ"
@@ -296,7 +376,7 @@ def test_channels_that_cannot_be_converted(clean: Path) -> None:
 
 
 def test_overlapping_class_files(tmp_path: Path) -> None:
-    """Cells reach from column 0 to 9, nuclei from 8 in the first image and from 10 in the others, to column 30."""
+    """Cells reach from column 0 to 9, nuclei from 8 in the first image and from 10 in the others, to column 46."""
     for i in range(3):
         save(tmp_path / "images" / f"{i}.png", image_pixels(i))
         cell, nucleus = np.zeros((2, *SIZE), np.uint8)
@@ -308,7 +388,7 @@ def test_overlapping_class_files(tmp_path: Path) -> None:
     (found,) = dataset.findings
     assert (found.code, found.severity) == ("class-overlap", Severity.WARNING)
     assert (found.files, found.records) == (("masks/cell/0.png",), ("0",))
-    assert found.message == "1 mask with 48 pixels claimed by several classes; the later class has them"
+    assert found.message == "1 mask with 80 pixels claimed by several classes; the later class has them"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def _findings(parts: list[_ListedPart], root: Path) -> list[Finding]:
     listed = {
         "unlabelled-split": ("folders of images without a folder of masks ({n}) are left out", unlabelled),
         "missing-mask": ("images without a mask ({n}): add the masks, or take the images out", missing),
-        "orphan-mask": ("masks without an image ({n}) are left out", orphans),
+        "orphan-mask": ("masks without an image ({n}): add the images, or take the masks out", orphans),
     }
     return [
         found for code, (message, files) in listed.items() for found in finding_of_files(code, message, files, root)
