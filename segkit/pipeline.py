@@ -46,7 +46,8 @@ class Pipeline(Config):
     channel_names: tuple[str, ...] = Field((), description="what the channels show, where that is known")
     convert: Literal["gray", "rgb"] | None = Field(None, description="conversion of every image; None: as stored")
     axis: Literal[0, 1, 2] | None = Field(
-        None, description="along which volumes are read slice by slice; None: that of the largest spacing, else the last"
+        None,
+        description="along which volumes are read slice by slice; None: that of the largest spacing, else the last",
     )
     normalization: NormalizationName = Field("8bit", description="8bit, percentile, zscore or ct; see docs/training.md")
     low: float | tuple[float, ...] = Field(

@@ -99,6 +99,102 @@ def test_pipelines_saved_before_there_were_crops_still_load() -> None:
     assert np.array_equal(loaded.prepare(image), pipeline(3, size=(8, 12)).prepare(image))
 
 
+def zscore(channels: int = 1, **settings: Any) -> Pipeline:
+    half, quarter = (0.5,) * channels, (0.25,) * channels
+    return Pipeline(channels=channels, normalization="zscore", low=-2.0, high=2.0, mean=half, std=quarter, **settings)
+
+
+def test_zscore_by_hand() -> None:
+    """1, 3, 5, 7 have the mean 4 and the deviation sqrt(5); two deviations either way are unit values 0 and 1."""
+    image = np.array([[1, 3], [5, 7]], np.uint16)
+    deviation = np.sqrt(5)
+    expected = (image.astype(float) - 4) / deviation
+    np.testing.assert_allclose(zscore().prepare(image)[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(zscore().to_unit(image)[..., 0], expected / 4 + 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1.7e6])
+def test_zscore_is_that_of_nnunet_whatever_the_scale(scale: float) -> None:
+    """`ZScoreNormalization.run` of nnU-Net's version 2: (image - mean) / max(std, 1e-8), per channel."""
+    image = (np.random.default_rng(5).gamma(2, scale, (40, 31, 2)) * [1, 50]).astype(np.float32)
+    expected = (image - image.mean(axis=(0, 1))) / np.maximum(image.std(axis=(0, 1)), 1e-8)
+    np.testing.assert_allclose(zscore(2).prepare(image).transpose(1, 2, 0), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 0.1, 1.7e6])
+def test_a_constant_image_stays_finite_and_becomes_nothing(value: float) -> None:
+    prepared = zscore().prepare(np.full((33, 47), value, np.float32))
+    np.testing.assert_allclose(prepared, 0, atol=1e-6)
+
+
+def test_zscore_has_no_eye_for_gain_and_offset() -> None:
+    image = np.random.default_rng(6).integers(0, 1000, (30, 20)).astype(np.float32)
+    np.testing.assert_allclose(zscore().prepare(image * 64 + 512), zscore().prepare(image), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("name", ["8bit", "percentile", "zscore", "ct"])
+def test_a_crop_of_a_normalized_image_is_the_normalized_crop(name: str, dtype: Any) -> None:
+    """Bit for bit, whatever the crop and the layout of the array, given the scale of the whole image."""
+    generator = np.random.default_rng(7)
+    image = generator.integers(0, 250, (57, 83, 3)).astype(dtype)
+    settings: dict[str, Any] = {"normalization": name, "low": (0.0, 10.0, 20.0), "high": (255.0, 200.0, 90.0)}
+    steps = pipeline(3, **(settings if name != "zscore" else {"normalization": name, "low": -2.0, "high": 2.0}))
+    whole, scale = steps.prepare(image), steps.scale_of(image)
+    assert steps.scale_of(np.asfortranarray(image)) == scale
+    for _ in range(20):
+        top, left = generator.integers(0, 50, 2)
+        height, width = generator.integers(1, 40, 2)
+        crop = image[top : top + height, left : left + width]
+        assert np.array_equal(steps.prepare(crop, scale), whole[:, top : top + height, left : left + width])
+        assert np.array_equal(steps.prepare(crop[::-1], scale)[:, ::-1], steps.prepare(crop.copy(), scale))
+
+
+def test_a_large_image_is_summed_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(8).normal(3, 2, (61, 40)).astype(np.float32)
+    monkeypatch.setattr("segkit.pipeline._BLOCK", 1000)
+    low, factor = zscore().scale_of(image)
+    values = image.astype(np.float64)
+    assert low[0] == pytest.approx(values.mean() - 2 * values.std(), rel=1e-12)
+    assert factor[0] == pytest.approx(1 / (4 * values.std()), rel=1e-12)
+
+
+def test_ct_clips_and_nothing_else_does() -> None:
+    image = np.array([[-1000.0, 0.0, 50.0, 3000.0]], np.float32)
+    steps = pipeline(1, normalization="ct", low=-100.0, high=100.0)
+    np.testing.assert_allclose(steps.to_unit(image).ravel(), [0, 0.5, 0.75, 1])
+    np.testing.assert_allclose(pipeline(1, low=-100.0, high=100.0).to_unit(image).ravel(), [-4.5, 0.5, 0.75, 15.5])
+
+
+def test_channels_have_ranges_of_their_own() -> None:
+    image = np.array([[[20.0, 0.5]]], np.float32)
+    steps = pipeline(2, low=(10.0, 0.0), high=(30.0, 2.0), channel_names=("red", "height"))
+    assert steps.to_unit(image).ravel().tolist() == [0.5, 0.25]
+    assert Pipeline.parse(steps.model_dump(mode="json")) == steps
+
+
+def test_pipelines_saved_before_normalization_had_a_name_still_load() -> None:
+    for settings, name in (({}, "8bit"), ({"low": -3.5, "high": 4095.0}, "percentile")):
+        saved = pipeline(3, **settings).model_dump(mode="json")  # type: ignore[arg-type]
+        del saved["normalization"], saved["channel_names"]
+        loaded = Pipeline.parse(saved, source="pipeline")
+        assert loaded.normalization == name
+        image = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
+        low, high = settings.get("low", 0.0), settings.get("high", 255.0)
+        unit = (image.astype(np.float32) - np.float32(low)) * np.float32(1 / (high - low))
+        assert np.array_equal(loaded.to_unit(image), unit), "the arithmetic of then, bit for bit"
+
+
+def test_a_pipeline_says_what_it_does() -> None:
+    assert zscore(2, channel_names=("red", "nir")).describe() == [
+        "input: 2 channels (red, nir)",
+        "normalization: zscore, each image by its own mean and deviation",
+    ]
+    assert "stored values 0 to 255 become 0 to 1" in pipeline(3).describe()[1]
+    clipped = pipeline(2, normalization="ct", low=(-12.0, 0.0), high=240.0)
+    assert "clipped to -12 to 240, 0 to 240" in clipped.describe()[1]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -164,6 +260,9 @@ def test_values_that_are_no_numbers(value: float) -> None:
         ({"channels": 1, "mean": (0.5,), "std": (0.0,)}, "every std above 0"),
         ({"channels": 1, "mean": (0.5,), "std": (1.0,), "low": 5.0, "high": 5.0}, "high must be above low"),
         ({"channels": 1, "mean": (0.5,), "std": (1.0,), "tyle": 64}, "Did you mean 'tile'"),
+        ({"channels": 2, "mean": (0.5,) * 2, "std": (1.0,) * 2, "low": (0.0,)}, "low and high need one value, or 2"),
+        ({"channels": 2, "mean": (0.5,) * 2, "std": (1.0,) * 2, "channel_names": ("a", "a")}, "need 2 different names"),
+        ({"channels": 1, "mean": (0.5,), "std": (1.0,), "normalization": "z"}, "normalization"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:

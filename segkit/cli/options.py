@@ -40,6 +40,9 @@ ValueMap = Annotated[
 Ignore = Annotated[str | None, typer.Option(help="Mask values not counted, as 255,11.", rich_help_panel=DATA)]
 Background = Annotated[str | None, typer.Option(help="Class id of the background, or none.", rich_help_panel=DATA)]
 Channels = Annotated[str | None, typer.Option(help="Convert every image to gray or rgb.", rich_help_panel=DATA)]
+ChannelNames = Annotated[
+    str | None, typer.Option(help="What the channels show, as red,green,blue,nir.", rich_help_panel=DATA)
+]
 Axis = Annotated[
     int | None,
     typer.Option(
@@ -79,6 +82,7 @@ def data_settings(
     ignore: str | None = None,
     background: str | None = None,
     channels: str | None = None,
+    channel_names: str | None = None,
     axis: int | None = None,
     allow: list[str] | None = None,
     split: str | None = None,
@@ -92,6 +96,7 @@ def data_settings(
         "ignore": None if ignore is None else parse_integers(ignore, "--ignore"),
         "background": None if background is None else parse_background(background),
         "channels": channels,
+        "channel_names": None if channel_names is None else parse_names(channel_names),
         "axis": axis,
         "allow": tuple(allow) if allow else None,
         "split": None if split is None else parse_split(split),
@@ -105,6 +110,11 @@ def parse_classes(text: str) -> Path | tuple[str, ...]:
     path = Path(text)
     if text and (path.suffix in {".csv", ".txt", ".json", ".yaml"} or path.exists()):
         return path
+    return parse_names(text)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """`"red, nir"` to `("red", "nir")`."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 

@@ -95,6 +95,12 @@ def train(
         Literal["auto", "fp32", "bf16"] | None,
         typer.Option(help="auto: bf16 where it is fast.", rich_help_panel=TRAINING),
     ] = None,
+    normalization: Annotated[
+        Literal["8bit", "percentile", "zscore", "ct"] | None,
+        typer.Option(
+            help="How stored values become the network's; by default from the data.", rich_help_panel=TRAINING
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that load data.", rich_help_panel=TRAINING)] = None,
     format_name: options.Format = None,
     classes: options.Classes = None,
@@ -102,6 +108,7 @@ def train(
     ignore: options.Ignore = None,
     background: options.Background = None,
     channels: options.Channels = None,
+    channel_names: options.ChannelNames = None,
     axis: options.Axis = None,
     allow: options.Allow = None,
     split: options.Split = None,
@@ -144,6 +151,7 @@ def train(
         mixup=mixup,
         patience=patience,
         precision=precision,
+        normalization=normalization,
         workers=workers,
         **options.data_settings(
             format_name=format_name,
@@ -152,6 +160,7 @@ def train(
             ignore=ignore,
             background=background,
             channels=channels,
+            channel_names=channel_names,
             axis=axis,
             allow=allow,
             split=split,

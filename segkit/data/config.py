@@ -33,6 +33,9 @@ class DataConfig(Config):
         None,
         description="along which volumes are read slice by slice; None: that of the largest spacing, else the last",
     )
+    channel_names: tuple[str, ...] | None = Field(
+        None, description="what the channels show, in their order, for example red, nir; None: as the data says"
+    )
     split: Path | tuple[float, float, float] | None = Field(
         None,
         description="split file (id,split), or shares of train, val, test; None: the data set's own, else 70/15/15",

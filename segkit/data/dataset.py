@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from segkit.data.image_io import read_mask
 from segkit.data.loader import Draw
 from segkit.data.samples import load_sample
 from segkit.errors import DataError
-from segkit.pipeline import Pipeline, resize
+from segkit.pipeline import Pipeline, Scale, resize
 from segkit.structures import ClassMap, Progress, Record, Sample, TaskName
 
 MASK_BYTES = np.dtype(np.int16).itemsize
@@ -32,6 +33,14 @@ def decoded_bytes(images: Iterable[ImageFacts], masks: bool, weights: bool = Fal
     return sum(
         image.size[0] * image.size[1] * (image.channels * np.dtype(image.dtype).itemsize + targets) for image in images
     )
+
+
+class _Loaded(NamedTuple):
+    """A record in memory: its sample, the scale of the whole image, and its border weights."""
+
+    sample: Sample
+    scale: Scale
+    weights: Weights | None = None
 
 
 class TrainingSet(Dataset[dict[str, Tensor]]):
@@ -82,17 +91,15 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         self.task = task
         self.border_weight = border_weight
         self.numbered_objects = numbered_objects
-        self._kept: tuple[tuple[Sample, Weights | None], ...] = ()
+        self._kept: tuple[_Loaded, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
-        sample, weights = self._kept[draw.index] if self._kept else self._load(self.records[draw.index])
-        return (
-            self._segment(sample, weights, generator) if self.task == "segment" else self._classify(sample, generator)
-        )
+        loaded = self._kept[draw.index] if self._kept else self._load(self.records[draw.index])
+        return self._segment(loaded, generator) if self.task == "segment" else self._classify(loaded.sample, generator)
 
     def keep_in_memory(self, progress: Progress | None = None) -> None:
         """Decode every record now and keep it; `progress` is called with (done, total) after each.
@@ -106,20 +113,22 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
                 progress(len(kept), len(self.records))
         self._kept = tuple(kept)
 
-    def _load(self, record: Record) -> tuple[Sample, Weights | None]:
-        """A record's sample, and its border weights where they are asked for."""
+    def _load(self, record: Record) -> _Loaded:
+        """A record's sample, its scale, and its border weights where they are asked for."""
         sample = load_sample(record, self.classes, self.task)
+        scale = self.pipeline.scale_of(sample.image)
         if not self.border_weight or sample.mask is None:
-            return sample, None
+            return _Loaded(sample, scale)
         objects = read_mask(record.mask) if self.numbered_objects and isinstance(record.mask, Path) else None
-        return sample, border_weights(sample.mask, self.classes, self.border_weight, objects)
+        return _Loaded(sample, scale, border_weights(sample.mask, self.classes, self.border_weight, objects))
 
-    def _segment(self, sample: Sample, weights: Weights | None, generator: np.random.Generator) -> dict[str, Tensor]:
+    def _segment(self, loaded: _Loaded, generator: np.random.Generator) -> dict[str, Tensor]:
+        sample, scale, weights = loaded
         if sample.mask is None:
             raise DataError(f"{sample.record.id} has no mask; segmentation trains on images with masks only")
         window, margin = self._window(sample.mask, generator), self.pipeline.margin
         size = self.crop[0] + 2 * margin, self.crop[1] + 2 * margin
-        unit = resize(self.pipeline.to_unit(cut_image(sample.image, window)), size)
+        unit = resize(self.pipeline.to_unit(cut_image(sample.image, window), scale), size)
         target: Mask = resize_mask(cut_mask(sample.mask, window), size)
         if weights is not None:
             target = np.dstack([target, resize(cut_image(weights[..., None], window), size)]).astype(np.float32)

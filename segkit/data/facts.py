@@ -29,16 +29,14 @@ class ImageFacts:
         dtype: numpy name of the stored type, for example `"uint8"`.
         mean: mean of the stored values per channel (after the conversion asked of the scan), finite values only.
         std: standard deviation, likewise.
-        low: 0.1 percentile of all stored values.
-        high: 99.9 percentile of all stored values.
+        percentile_low: 0.1 percentile of the stored values per channel, likewise.
+        percentile_high: 99.9 percentile, likewise.
         minimum: smallest stored value.
         maximum: largest stored value.
         pixel_hash: see `pixel_hash`; equal for images of equal pixels, whatever file format holds them.
         orientation: EXIF orientation 1 to 8 that was applied, 1 where the file states none.
-        not_finite: share of the values that are NaN or infinite.
+        finite: no value is NaN or infinite.
         spacing: distance between the centres of rows and of columns in mm, where the file states it.
-        thumbnail: what the image looks like, see `segkit.data.near_duplicates`.
-        hidden: share of the pixels that are more transparent than opaque and hold different colours all the same.
         error: why the file cannot be read, in words; every other attribute is empty then.
     """
 
@@ -47,16 +45,14 @@ class ImageFacts:
     dtype: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
+    percentile_low: tuple[float, ...] = ()
+    percentile_high: tuple[float, ...] = ()
     minimum: float = 0.0
     maximum: float = 0.0
     pixel_hash: str = ""
     orientation: int = 1
-    not_finite: float = 0.0
+    finite: bool = True
     spacing: tuple[float, float] | None = None
-    thumbnail: str = ""
-    hidden: float = 0.0
     error: str | None = None
 
 
@@ -139,27 +135,17 @@ def pixel_hash(image: NDArray[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
-def hidden_share(pixels: NDArray[Any]) -> float:
-    """Share of the pixels (H, W, C and opacity) less than half opaque, 0 where one colour alone lies beneath them."""
-    opacity = pixels[..., -1]
-    half = np.iinfo(opacity.dtype).max / 2 if np.issubdtype(opacity.dtype, np.integer) else 0.5
-    beneath = pixels[opacity < half][:, :-1]
-    if not beneath.size or (beneath == beneath[0]).all():
-        return 0.0
-    return float(len(beneath) / opacity.size)
-
-
 @dataclass(frozen=True, slots=True)
 class Intensities:
     """Statistics of the finite values of one image; the attributes are those of `ImageFacts`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    low: float
-    high: float
+    percentile_low: tuple[float, ...]
+    percentile_high: tuple[float, ...]
     minimum: float
     maximum: float
-    not_finite: float = 0.0
+    finite: bool = True
 
 
 def measure_intensities(image: NDArray[Any]) -> Intensities:
@@ -168,15 +154,17 @@ def measure_intensities(image: NDArray[Any]) -> Intensities:
         return _from_histogram(image)
     channels = [_finite(image[..., index].ravel()) for index in range(image.shape[2])]
     everything = np.concatenate(channels)
-    low, high = np.percentile(everything, [0.1, 99.9], method="inverted_cdf") if everything.size else (0.0, 0.0)
+    ranges = [
+        np.percentile(values, [0.1, 99.9], method="inverted_cdf") if values.size else (0.0, 0.0) for values in channels
+    ]
     return Intensities(
         mean=tuple(float(values.mean(dtype=np.float64)) if values.size else 0.0 for values in channels),
         std=tuple(float(values.std(dtype=np.float64)) if values.size else 0.0 for values in channels),
-        low=float(low),
-        high=float(high),
+        percentile_low=tuple(float(low) for low, _ in ranges),
+        percentile_high=tuple(float(high) for _, high in ranges),
         minimum=float(everything.min(initial=np.inf)) if everything.size else 0.0,
         maximum=float(everything.max(initial=-np.inf)) if everything.size else 0.0,
-        not_finite=1 - everything.size / image.size,
+        finite=everything.size == image.size,
     )
 
 
@@ -193,15 +181,15 @@ def _from_histogram(image: NDArray[Any]) -> Intensities:
     pixels = image.shape[0] * image.shape[1]
     mean = histogram @ values / pixels
     variance = ((values - mean[:, None]) ** 2 * histogram).sum(axis=1) / pixels
-    cumulated = histogram.sum(axis=0).cumsum()
     # The k-th smallest value with k = ceil(share * n): numpy's "inverted_cdf".
-    low, high = np.searchsorted(cumulated, np.ceil(np.array([0.001, 0.999]) * image.size))
+    ranks = np.ceil(np.array([0.001, 0.999]) * pixels)
+    ranges = [np.searchsorted(cumulated, ranks) for cumulated in histogram.cumsum(axis=1)]
     present = np.flatnonzero(histogram.any(axis=0))
     return Intensities(
         mean=tuple(mean.tolist()),
         std=tuple(np.sqrt(variance).tolist()),
-        low=float(low),
-        high=float(high),
+        percentile_low=tuple(float(low) for low, _ in ranges),
+        percentile_high=tuple(float(high) for _, high in ranges),
         minimum=float(present[0]),
         maximum=float(present[-1]),
     )

@@ -8,15 +8,20 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from segkit.data.facts import ImageFacts, class_pixels
+from segkit.data.normalization import measure_foreground, measure_intensities
 from segkit.data.opening import OpenDataset
-from segkit.structures import PARTS
+from segkit.structures import PARTS, Progress
 
 
-def fingerprint(dataset: OpenDataset) -> dict[str, Any]:
-    """Measure an opened data set from its facts; reads no file.
+def fingerprint(dataset: OpenDataset, foreground: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+    """Measure an opened data set from its facts; reads no file unless `foreground` is asked for.
+
+    Args:
+        dataset: the data set.
+        foreground: whether the values of the training images' foreground, which `--normalization ct` needs, are
+            measured as well, as `foreground` of the `intensities`.
+        progress: told about every training image read for that.
 
     Returns:
         JSON-ready values:
@@ -25,14 +30,15 @@ def fingerprint(dataset: OpenDataset) -> dict[str, Any]:
         - `sizes`: smallest, median and largest height and width in pixels;
         - `dtypes`, `channels`: number of images of each;
         - `class_pixels`, `class_images`: per part and class name; labels of classification count as images;
-        - `intensities`: `low` and `high` in stored values, `mean` and `std` per channel in units of `low`..`high`, as
-          `segkit.pipeline.Pipeline` takes them; from the training part only;
+        - `spacing`: smallest, median and largest distance of rows and of columns in mm, and the `images` that state
+          it; only where some do;
+        - `intensities`: see `segkit.data.normalization.measure_intensities`; from the training part only;
         - `hashes`: per part the `pixel_hash` of every image.
     """
     parts = {part: dataset.split(part) for part in PARTS}
     images = {part: [dataset.facts.images[record.id] for record in records] for part, records in parts.items()}
     everything = [image for part in PARTS for image in images[part]]
-    described = {
+    described: dict[str, Any] = {
         "images": {part: len(records) for part, records in parts.items()},
         "groups": {part: len({record.unit for record in records}) for part, records in parts.items()},
         "sizes": _sizes(everything),
@@ -40,17 +46,34 @@ def fingerprint(dataset: OpenDataset) -> dict[str, Any]:
         "channels": {
             str(channels): number for channels, number in Counter(image.channels for image in everything).items()
         },
+        **_spacing(everything),
         **_class_counts(dataset),
-        "intensities": _intensities(images["train"]) if images["train"] else None,
+        "intensities": None,
         "hashes": {part: [image.pixel_hash for image in found] for part, found in images.items()},
     }
+    if images["train"]:
+        units = [record.unit for record in parts["train"]]
+        described["intensities"] = measure_intensities(images["train"], units)
+    if foreground and images["train"]:
+        convert = dataset.config.channels
+        described["intensities"]["foreground"] = measure_foreground(parts["train"], dataset.classes, convert, progress)
     if dataset.unit == "image":
         del described["groups"]
     return described
 
 
 def _sizes(images: Sequence[ImageFacts]) -> dict[str, list[float]]:
-    sides = list(zip(*(image.size for image in images), strict=True))
+    return _extent([image.size for image in images])
+
+
+def _spacing(images: Sequence[ImageFacts]) -> dict[str, dict[str, Any]]:
+    stated = [image.spacing for image in images if image.spacing is not None]
+    return {"spacing": {**_extent(stated), "images": len(stated)}} if stated else {}
+
+
+def _extent(pairs: Sequence[tuple[float, float]]) -> dict[str, list[float]]:
+    """Smallest, median and largest of the first and of the second of pairs."""
+    sides = list(zip(*pairs, strict=True))
     return {
         name: [float(of(side)) for side in sides]
         for name, of in (("smallest", min), ("median", median), ("largest", max))
@@ -70,26 +93,3 @@ def _class_counts(dataset: OpenDataset) -> dict[str, dict[str, dict[str, int]]]:
                     pixels[part][names[index]] += number
                     images[part][names[index]] += 1
     return {"class_images": images} if dataset.task == "classify" else {"class_pixels": pixels, "class_images": images}
-
-
-def _intensities(images: Sequence[ImageFacts]) -> dict[str, Any]:
-    """Range, mean and deviation over all training pixels, pooled from those of the images.
-
-    8-bit images keep the range of their type; others take the lowest 0.1 and the highest 99.9 percentile of an image.
-    """
-    low, high = (0.0, 255.0)
-    if {image.dtype for image in images} != {"uint8"}:
-        low, high = min(image.low for image in images), max(image.high for image in images)
-        high = high if high > low else low + 1.0
-    weights = np.array([image.size[0] * image.size[1] for image in images], np.float64)
-    means = np.array([image.mean for image in images])
-    deviations = np.array([image.std for image in images])
-    mean = np.average(means, axis=0, weights=weights)
-    std = np.sqrt(np.average(deviations**2 + (means - mean) ** 2, axis=0, weights=weights))
-    std[std == 0] = high - low  # a channel that is constant everywhere stays finite
-    return {
-        "low": low,
-        "high": high,
-        "mean": ((mean - low) / (high - low)).tolist(),
-        "std": (std / (high - low)).tolist(),
-    }

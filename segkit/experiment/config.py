@@ -10,6 +10,7 @@ from pydantic import Field
 from segkit.config import Config
 from segkit.data.config import DataConfig
 from segkit.models.config import Option
+from segkit.pipeline import NormalizationName
 from segkit.training.config import TrainingConfig
 
 
@@ -51,6 +52,9 @@ class ExperimentConfig(Config):
     path: Path = Field(description="the data set's folder or table")
     task: Literal["segment", "classify"] | None = None
     data: DataConfig = DataConfig()
+    normalization: NormalizationName | None = Field(
+        None, description="8bit, percentile, zscore or ct; None: what suits the training images"
+    )
     model: ModelSettings = ModelSettings()
     sampling: SamplingSettings = SamplingSettings()
     training: TrainingConfig = TrainingConfig()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segkit.config import read_yaml
-from segkit.data.fingerprint import fingerprint as measure
+from segkit.data.fingerprint import fingerprint
 from segkit.data.opening import OpenDataset
 from segkit.errors import DataError, UsageError
 from segkit.experiment.config import ExperimentConfig
@@ -21,6 +21,7 @@ from segkit.experiment.run import Run, environment, new_run, refuse_existing
 from segkit.experiment.session import Session
 from segkit.inference.engines.torch import resolve_device
 from segkit.models.config import Option
+from segkit.pipeline import NormalizationName
 
 
 def train(
@@ -58,6 +59,7 @@ def train(
     patience: int | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     workers: int | None = None,
+    normalization: NormalizationName | None = None,
     licence: str | None = None,
     format: str | None = None,  # noqa: A002, the word of the command line
     classes: Path | Sequence[str] | None = None,
@@ -65,6 +67,7 @@ def train(
     ignore: Sequence[int] | None = None,
     background: int | Literal["none"] | None = None,
     channels: Literal["gray", "rgb"] | None = None,
+    channel_names: Sequence[str] | None = None,
     allow: Sequence[str] | None = None,
     split: str | Path | tuple[float, float, float] | None = None,
     group_by: str | None = None,
@@ -109,6 +112,7 @@ def train(
         patience: end after so many validations without a better score.
         precision: `auto` takes bf16 where the device computes it in hardware.
         workers: processes that load data.
+        normalization: `8bit`, `percentile`, `zscore` (each image by its own mean and deviation) or `ct`.
         licence: of the trained weights, kept in the model file.
         format: data format; recognised where None.
         classes: class file, or names in the order of their ids.
@@ -116,6 +120,7 @@ def train(
         ignore: mask values that are not counted.
         background: class id of the background, or `none`.
         channels: convert every image to `gray` or `rgb`.
+        channel_names: what the channels show, in their order; kept in the model file.
         allow: codes of check errors to go on with; recorded in the run.
         split: split file, or shares of train, val and test.
         group_by: images that stay together: a table column, or a regular expression on the id.
@@ -131,10 +136,11 @@ def train(
         "path": data,
         "task": task,
         "device": device,
+        "normalization": normalization,
         "licence": licence,
         "data": {
             "format": format, "classes": classes, "map": map, "ignore": ignore, "background": background,
-            "channels": channels, "allow": allow, "split": split, "group_by": group_by,
+            "channels": channels, "channel_names": channel_names, "allow": allow, "split": split, "group_by": group_by,
             "seed": seed,
         },
         "model": {
@@ -202,7 +208,7 @@ def _start(config: ExperimentConfig, output: Path | None, started: float, teller
         refuse_existing(output)  # before the data is read, which may take minutes
     device = resolve_device(config.device)
     dataset = _open(config, teller)
-    plan = make_plan(config, dataset, measure(dataset), device)
+    plan = make_plan(config, dataset, _measure(config, dataset, teller), device)
     session = Session(plan, dataset, device, teller)
     teller.tell(*session.describe())
     run = new_run(output, config.path, "-".join(filter(None, (plan.model.decoder, plan.model.backbone))))
@@ -226,6 +232,14 @@ def _open(config: ExperimentConfig, teller: Teller) -> OpenDataset:
     return dataset
 
 
+def _measure(config: ExperimentConfig, dataset: OpenDataset, teller: Teller) -> dict[str, Any]:
+    """The data set's fingerprint, with the values of the foreground where the normalization needs them."""
+    if config.normalization != "ct" or dataset.task != "segment":
+        return fingerprint(dataset)
+    with teller.progress("measuring", len(dataset.split("train"))) as advance:
+        return fingerprint(dataset, foreground=True, progress=advance)
+
+
 def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     if output is None:
         raise UsageError("--resume goes on with a run: name its folder with -o")
@@ -238,7 +252,7 @@ def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
     config = run.config
     device = resolve_device(config.device)
     dataset = _open(config, teller)
-    plan = make_plan(config, dataset, measure(dataset), device)
+    plan = make_plan(config, dataset, _measure(config, dataset, teller), device)
     if plan.fingerprint != run.read_json("fingerprint.json") or dataset.splits() != run.read_json("splits.json"):
         raise DataError(
             f"{config.path} has changed since {run.folder} began; a resumed run needs the same files: start a new run"

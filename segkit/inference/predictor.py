@@ -88,10 +88,11 @@ class Predictor:
         padding = self._padding(stored.shape[0], stored.shape[1])
         bordered = pad_mirrored(stored.transpose(2, 0, 1), _wider(padding, margin)).transpose(1, 2, 0)
         height, width = bordered.shape[0] - 2 * margin, bordered.shape[1] - 2 * margin
+        scale = pipeline.scale_of(stored)
 
         def predict_tile(rows: slice, columns: slice) -> Scores:
             tile = bordered[rows.start : rows.stop + 2 * margin, columns.start : columns.stop + 2 * margin]
-            return softmax(self._run(pipeline.prepare(tile)), axis=0)
+            return softmax(self._run(pipeline.prepare(tile, scale)), axis=0)
 
         num_classes = self.classes.num_classes
         mask = np.empty((height, width), self.classes.id_dtype)

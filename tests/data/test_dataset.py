@@ -47,6 +47,28 @@ def test_a_whole_image_goes_through_the_pipeline_alone(record: Record) -> None:
     np.testing.assert_array_equal(item["mask"].numpy(), sample.mask)
 
 
+@pytest.mark.parametrize("name", ["8bit", "percentile", "zscore", "ct"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_crops_are_those_of_what_the_predictor_sees_bit_for_bit(record: Record, name: str, kept: bool) -> None:
+    """The ramp tells where each crop was taken, under every normalization; zscore is that of the whole image."""
+    low, high = (-2.0, 2.0) if name == "zscore" else (100.0, 2000.0)
+    settings = {"normalization": name, "low": low, "high": high, "channels": 1, "mean": (0.5,), "std": (0.25,)}
+    pipeline = Pipeline.parse(settings, source="pipeline")
+    dataset = TrainingSet([record], CLASSES, pipeline, PLAIN, (16, 24), foreground_share=0.5)
+    if kept:
+        dataset.keep_in_memory()
+    whole = pipeline.prepare(load_sample(record, CLASSES).image)[0]
+    for position in range(10):
+        crop = dataset[Draw(0, position, 0)]["image"][0].numpy()
+        seen = [
+            whole[top : top + 16, left : left + 24]
+            for top in range(40 - 16 + 1)
+            for left in range(60 - 24 + 1)
+            if whole[top, left] == crop[0, 0]
+        ]
+        assert any(np.array_equal(crop, window) for window in seen)
+
+
 def test_crops_are_windows_of_image_and_mask_alike(record: Record) -> None:
     """The ramp tells where each crop was taken."""
     dataset = TrainingSet([record], CLASSES, PIPELINE, PLAIN, (16, 24), foreground_share=1.0)

@@ -14,6 +14,7 @@ from segkit.data.config import DataConfig
 from segkit.data.facts import pixel_hash
 from segkit.data.fingerprint import fingerprint
 from segkit.data.image_io import read_image, read_mask
+from segkit.data.normalization import pipeline_settings
 from segkit.data.opening import OpenDataset, open_dataset
 from segkit.pipeline import Pipeline
 
@@ -44,8 +45,10 @@ def test_every_number_by_hand(tmp_path: Path) -> None:
     assert found["class_pixels"]["train"] == {"background": 38, "foreground": 12}
     assert found["class_images"]["val"] == {"background": 1, "foreground": 1}
     assert found["hashes"]["train"] == [pixel_hash(image) for image in train]
-    pixels = np.concatenate([image.reshape(-1, 3) for image in train]) / 255
-    assert (found["intensities"]["low"], found["intensities"]["high"]) == (0, 255)
+    assert "spacing" not in found
+    pixels = np.concatenate([image.reshape(-1, 3) for image in train])
+    assert (found["intensities"]["low"], found["intensities"]["high"]) == ([0, 0, 0], [255, 255, 255])
+    assert found["intensities"]["ranges"] == pytest.approx([56.1, 147.9])  # 51 and 153: 5 and 95 % of the way between
     np.testing.assert_allclose(found["intensities"]["mean"], pixels.mean(axis=0))
     np.testing.assert_allclose(found["intensities"]["std"], pixels.std(axis=0))
 
@@ -58,9 +61,10 @@ def test_normalized_training_images_have_mean_0_and_deviation_1(tmp_path: Path) 
         for i in range(3)
     }
     found = fingerprint(make(tmp_path, images))["intensities"]
-    assert 900 <= found["low"] < 910
-    assert 4080 < found["high"] <= 4095
-    pipeline = Pipeline(channels=1, **found)
+    assert 900 <= found["low"][0] < 910
+    assert 4080 < found["high"][0] <= 4095
+    pipeline = Pipeline(channels=1, **pipeline_settings("percentile", found))
+    assert (pipeline.low, pipeline.high) == (found["low"][0], found["high"][0])
     normalized = np.concatenate(
         [pipeline.prepare(image).ravel() for name, image in images.items() if name.startswith("train")]
     )
@@ -73,7 +77,10 @@ def test_a_constant_channel_stays_finite(tmp_path: Path) -> None:
     images = {f"{part}_0": generator.integers(0, 256, (8, 8, 3), dtype=np.uint8) for part in ("train", "val", "test")}
     for image in images.values():
         image[..., 2] = 7
-    assert fingerprint(make(tmp_path, images))["intensities"]["std"][2] == 1.0
+    found = fingerprint(make(tmp_path, images))["intensities"]
+    assert found["std"][2] == 0
+    for name in ("8bit", "percentile"):
+        assert pipeline_settings(name, found)["std"][2] == 1.0
 
 
 def test_camvid_equals_a_plain_loop(datasets: Callable[[str], Path]) -> None:
@@ -89,4 +96,4 @@ def test_camvid_equals_a_plain_loop(datasets: Callable[[str], Path]) -> None:
     assert sum(found["class_pixels"]["val"].values()) == pixels - void
     for record in dataset.split("train"):
         sums += read_image(record.image).sum(axis=(0, 1), dtype=np.float64)
-    np.testing.assert_allclose(found["intensities"]["mean"], sums / (367 * 360 * 480 * 255), rtol=1e-9)
+    np.testing.assert_allclose(found["intensities"]["mean"], sums / (367 * 360 * 480), rtol=1e-9)

@@ -16,7 +16,8 @@ from segkit.data.image_io import read_image
 from segkit.data.opening import open_dataset
 from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig
-from segkit.experiment.plan import Plan, balanced_weights, make_plan
+from segkit.experiment.plan import Plan, make_plan
+from segkit.experiment.plan_training import balanced_weights
 from segkit.experiment.speed import seconds_per_step
 from segkit.modelfile import ModelCard, save_model_file
 from segkit.models.config import Option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from segkit.errors import UnreadableFileError, UsageError
 from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.predictor import Predictor
+from segkit.inference.tiling import Axis
 from segkit.structures import ClassificationResult, SegmentationResult
 from tests.inference.networks import (
     LocalNetwork,
@@ -63,6 +65,31 @@ def test_tiles_equal_the_whole_image_of_a_local_network(size: tuple[int, int], s
     assert tiled.probabilities is not None
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
     assert (tiled.mask != whole.mask).mean() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["8bit", "percentile", "zscore", "ct"])
+def test_tiles_show_the_network_the_pixels_of_the_whole_image(name: str) -> None:
+    """Bit for bit, with every normalization: a dark corner is not made bright because its tile is dark."""
+    image = (photo(90, 130).astype(np.float32) ** 2) * np.linspace(0.01, 1, 130, dtype=np.float32)[:, None]
+    low, high = (-2.0, 2.0) if name == "zscore" else (50.0, 20_000.0)
+    settings: dict[str, Any] = {"normalization": name, "low": low, "high": high, "tile": 32}
+
+    class Collector(Recorder):
+        seen: ClassVar[list[NDArray[np.float32]]] = []
+
+        def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+            self.seen.append(images[0].copy())
+            return super().run(images)
+
+    collector = Collector(3)
+    predictor = Predictor(collector, plain_pipeline(whole_limit=1, **settings), class_map(3))
+    predictor.segment(image)
+    whole = predictor.pipeline.prepare(image)
+    assert len(collector.seen) > 6
+    rows, columns = (Axis.plan(side, 32, 0.25, 1).starts for side in (90, 130))
+    places = [(row, column) for row in rows for column in columns]
+    for (row, column), tile in zip(places, collector.seen, strict=True):
+        assert np.array_equal(tile, whole[:, row : row + 32, column : column + 32])
 
 
 def test_lost_margin_is_mirrored_beforehand() -> None:
