@@ -35,8 +35,10 @@ class ImageFacts:
         maximum: largest stored value.
         pixel_hash: see `pixel_hash`; equal for images of equal pixels, whatever file format holds them.
         orientation: EXIF orientation 1 to 8 that was applied, 1 where the file states none.
-        finite: no value is NaN or infinite.
+        not_finite: share of the values that are NaN or infinite.
         spacing: distance between the centres of rows and of columns in mm, where the file states it.
+        thumbnail: what the image looks like, see `segkit.data.near_duplicates`.
+        hidden: share of the pixels that are more transparent than opaque and hold different colours all the same.
         error: why the file cannot be read, in words; every other attribute is empty then.
     """
 
@@ -51,8 +53,10 @@ class ImageFacts:
     maximum: float = 0.0
     pixel_hash: str = ""
     orientation: int = 1
-    finite: bool = True
+    not_finite: float = 0.0
     spacing: tuple[float, float] | None = None
+    thumbnail: str = ""
+    hidden: float = 0.0
     error: str | None = None
 
 
@@ -135,6 +139,16 @@ def pixel_hash(image: NDArray[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
+def hidden_share(pixels: NDArray[Any]) -> float:
+    """Share of the pixels (H, W, C and opacity) less than half opaque, 0 where one colour alone lies beneath them."""
+    opacity = pixels[..., -1]
+    half = np.iinfo(opacity.dtype).max / 2 if np.issubdtype(opacity.dtype, np.integer) else 0.5
+    beneath = pixels[opacity < half][:, :-1]
+    if not beneath.size or (beneath == beneath[0]).all():
+        return 0.0
+    return float(len(beneath) / opacity.size)
+
+
 @dataclass(frozen=True, slots=True)
 class Intensities:
     """Statistics of the finite values of one image; the attributes are those of `ImageFacts`."""
@@ -145,7 +159,7 @@ class Intensities:
     percentile_high: tuple[float, ...]
     minimum: float
     maximum: float
-    finite: bool = True
+    not_finite: float = 0.0
 
 
 def measure_intensities(image: NDArray[Any]) -> Intensities:
@@ -164,7 +178,7 @@ def measure_intensities(image: NDArray[Any]) -> Intensities:
         percentile_high=tuple(float(high) for _, high in ranges),
         minimum=float(everything.min(initial=np.inf)) if everything.size else 0.0,
         maximum=float(everything.max(initial=-np.inf)) if everything.size else 0.0,
-        finite=everything.size == image.size,
+        not_finite=1 - everything.size / image.size,
     )
 
 

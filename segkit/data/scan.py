@@ -14,8 +14,18 @@ from typing import Any, Literal
 import numpy as np
 
 from segkit.data.drawing import draw_classes
-from segkit.data.facts import ImageFacts, MaskFacts, count_values, from_plain, measure_intensities, pixel_hash, to_plain
+from segkit.data.facts import (
+    ImageFacts,
+    MaskFacts,
+    count_values,
+    from_plain,
+    hidden_share,
+    measure_intensities,
+    pixel_hash,
+    to_plain,
+)
 from segkit.data.image_io import read_channels, read_raster
+from segkit.data.near_duplicates import thumbnail
 from segkit.data.scan_cache import ScanCache
 from segkit.errors import DataError, UnreadableFileError
 from segkit.pipeline import convert_channels
@@ -148,8 +158,10 @@ def _measure_image(paths: Sequence[Path], convert: Convert) -> ImageFacts:
         maximum=measured.maximum,
         pixel_hash=pixel_hash(image),
         orientation=raster.orientation,
-        finite=measured.finite,
+        not_finite=measured.not_finite,
         spacing=raster.spacing,
+        thumbnail=thumbnail(image),
+        hidden=hidden_share(raster.pixels) if raster.alpha else 0.0,
     )
 
 

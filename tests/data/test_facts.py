@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.data.facts import LISTED_VALUES, MaskFacts, class_pixels, count_values, measure_intensities, pixel_hash
+from segkit.data.facts import (
+    LISTED_VALUES,
+    MaskFacts,
+    class_pixels,
+    count_values,
+    hidden_share,
+    measure_intensities,
+    pixel_hash,
+)
 from segkit.structures import IGNORE_INDEX, ClassMap
 
 
@@ -27,14 +35,26 @@ def test_intensities_equal_numpy(dtype: str, channels: int) -> None:
     expected = np.percentile(image, [0.1, 99.9], axis=(0, 1), method="inverted_cdf")
     assert np.array_equal([measured.percentile_low, measured.percentile_high], expected)
     assert (measured.minimum, measured.maximum) == (image.min(), image.max())
-    assert measured.finite
+    assert measured.not_finite == 0
 
 
 def test_intensities_leave_out_what_is_not_finite() -> None:
     image = np.array([[[1.0, 5.0], [np.nan, 7.0], [3.0, np.inf]]], np.float32)
     measured = measure_intensities(image)
     assert (measured.mean, measured.minimum, measured.maximum) == ((2.0, 6.0), 1.0, 7.0)
-    assert not measured.finite
+    assert measured.not_finite == pytest.approx(2 / 6)
+
+
+def test_colours_hidden_by_transparency_are_measured() -> None:
+    pixels = np.zeros((4, 5, 4), np.uint8)
+    pixels[..., 3] = 255
+    assert hidden_share(pixels) == 0
+    pixels[:2, :, 3] = 100
+    assert hidden_share(pixels) == 0  # one colour beneath: nothing is hidden
+    pixels[0, 0, 1] = 9
+    assert hidden_share(pixels) == 0.5
+    deep = pixels.astype(np.uint16) * 257
+    assert hidden_share(deep) == 0.5
 
 
 def test_values_are_counted_for_every_dtype() -> None:
