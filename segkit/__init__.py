@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if TYPE_CHECKING:
     from segkit.data.opening import OpenDataset, open_dataset
     from segkit.errors import SegkitError
+    from segkit.evaluation.compare import compare
     from segkit.evaluation.evaluate import Evaluation
     from segkit.experiment.evaluate import evaluate
     from segkit.experiment.run import Run
@@ -44,6 +45,7 @@ __all__ = [
     "SegkitError",
     "SegmentationResult",
     "__version__",
+    "compare",
     "create_model",
     "evaluate",
     "load",
@@ -60,6 +62,7 @@ _HOMES = {
     "Run": "segkit.experiment.run",
     "SegkitError": "segkit.errors",
     "SegmentationResult": "segkit.structures",
+    "compare": "segkit.evaluation.compare",
     "create_model": "segkit.models.factory",
     "evaluate": "segkit.experiment.evaluate",
     "load": "segkit.inference.loading",

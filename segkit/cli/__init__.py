@@ -15,7 +15,20 @@ from contextlib import contextmanager
 
 import typer
 
-from segkit.cli import app, check, classify, describe, evaluate, inspect, models, predict, sample, similar, train
+from segkit.cli import (
+    app,
+    check,
+    classify,
+    compare,
+    describe,
+    evaluate,
+    inspect,
+    models,
+    predict,
+    sample,
+    similar,
+    train,
+)
 from segkit.errors import NOT_COMPLETED, WRONG_USAGE, SegkitError
 
 __all__ = ["main"]
@@ -44,6 +57,7 @@ def _build() -> typer.Typer:
     group.command(name="train")(train.train)
     group.command(name="evaluate")(evaluate.evaluate)
     group.command(name="val", hidden=True)(evaluate.evaluate)
+    group.command(name="compare")(compare.compare)
     group.command(name="predict")(predict.predict)
     group.command(name="classify")(classify.classify)
     group.command(name="check")(check.check)

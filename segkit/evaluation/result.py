@@ -20,6 +20,7 @@ from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import ClassMap
 
 METRICS = "metrics.json"
+PER_IMAGE = "per_image.csv"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Evaluation:
         folder = make_folder(folder)
         write_atomically(folder / METRICS, _json(self.scores))
         rows = [list(self.per_image[0]), *(row.values() for row in self.per_image)]
-        write_atomically(folder / "per_image.csv", _csv(rows))
+        write_atomically(folder / PER_IMAGE, _csv(rows))
         write_atomically(folder / "confusion_matrix.csv", self._confusion_csv())
         if self.examples:
             make_folder(folder / "overlays")

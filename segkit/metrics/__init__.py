@@ -3,6 +3,7 @@
 from segkit.metrics.boundary import BoundaryScores, boundary_scores
 from segkit.metrics.classification import top_k_correct
 from segkit.metrics.intervals import MINIMUM_UNITS, Interval, bootstrap_interval, bootstrap_intervals
+from segkit.metrics.permutation import sign_flip_p
 from segkit.metrics.region import RegionScores, confusion_matrix
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "bootstrap_intervals",
     "boundary_scores",
     "confusion_matrix",
+    "sign_flip_p",
     "top_k_correct",
 ]

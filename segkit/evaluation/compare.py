@@ -1,0 +1,263 @@
+"""Two evaluations of the same images: by how much one is better, and whether that could be chance."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segkit.errors import UsageError
+from segkit.evaluation.boundary import LOWER_IS_BETTER, MEASURES
+from segkit.evaluation.estimates import number
+from segkit.evaluation.result import METRICS, PER_IMAGE
+from segkit.metrics import MINIMUM_UNITS, Interval, bootstrap_interval, sign_flip_p
+from segkit.ops.words import counted
+
+_SCORES = ("dice", *MEASURES, "missed", "invented", "correct", "probability_of_class")
+_LOWER = (*LOWER_IS_BETTER, "missed", "invented")
+_REFERENCE = ("unit", "pixels", "class")
+"""Columns that say something of the image and its reference, not of a prediction."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two runs over the same units, each unit the mean of those of its images that count in both.
+
+    Attributes:
+        metric: column of `per_image.csv`.
+        lower_is_better: as of distances.
+        a: mean over the units, NaN where none counts.
+        b: the same of the second run.
+        difference: b - a.
+        interval: 95 % by bootstrap over the units; None below ten.
+        p: of a two-sided sign-flip permutation test; None without units.
+        units: number of units that count.
+        only_a: images that count in the first run alone, a structure the second missed for example; in no mean.
+        only_b: images that count in the second run alone.
+        of_units: difference of each unit where there are too few for an interval.
+    """
+
+    metric: str
+    lower_is_better: bool
+    a: float
+    b: float
+    difference: float
+    interval: Interval | None
+    p: float | None
+    units: int
+    only_a: int
+    only_b: int
+    of_units: Mapping[str, float] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, null for what is not known."""
+        return {
+            **vars(self),
+            "a": number(self.a),
+            "b": number(self.b),
+            "difference": number(self.difference),
+            "interval": None if self.interval is None else list(self.interval),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the same images.
+
+    Attributes:
+        run_a: the first run, as it was named.
+        run_b: the second.
+        images: number of images, the same in both.
+        unit: `"image"`, or `"group"` where images belong to groups.
+        units: number of units, the same in both.
+        differences: one per metric that both have.
+        only_in_one: metrics that one of them lacks.
+    """
+
+    run_a: str
+    run_b: str
+    images: int
+    unit: str
+    units: int
+    differences: tuple[Difference, ...]
+    only_in_one: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**vars(self), "differences": [found.to_json() for found in self.differences]}
+
+    def describe(self) -> list[str]:
+        """A table for people."""
+        of_groups = f" in {counted(self.units, 'group')}" if self.unit == "group" else ""
+        lines = [
+            f"A {self.run_a}",
+            f"B {self.run_b}",
+            f"the same {counted(self.images, 'image')}{of_groups}; {counted(self.units, 'unit')} shared, "
+            f"the unit is the {self.unit}",
+            "mean over units; B - A with its 95 % interval and the p of a two-sided sign-flip permutation test",
+        ]
+        header = ("metric", "A", "B", "B - A", "interval", "p", "units")
+        cells = [header, *(_cells(found) for found in self.differences)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        ]
+        lines += self._notes()
+        return lines
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if any(found.lower_is_better for found in self.differences):
+            notes.append("(-) lower is better")
+        first = self.differences[0]
+        if first.of_units is not None:
+            listed = ", ".join(f"{unit} {value:+.3f}" for unit, value in first.of_units.items())
+            notes.append(f"too few units for an interval; {first.metric} of each, B - A: {listed}")
+        for found in self.differences:
+            if found.only_a or found.only_b:
+                notes.append(
+                    f"{found.metric}: {counted(found.only_a, 'image')} counted in A alone and {found.only_b} in B "
+                    "alone, in neither mean"
+                )
+        if self.only_in_one:
+            notes.append(f"in one of them alone, so not compared: {', '.join(self.only_in_one)}")
+        return notes
+
+
+def compare(run_a: str | Path, run_b: str | Path) -> Comparison:
+    """Compare two runs image by image.
+
+    Args:
+        run_a: run folder, or the folder of an evaluation.
+        run_b: another one, scored on the same images.
+
+    Raises:
+        UsageError: a folder without evaluation, other images or references, or evaluations that measured differently.
+    """
+    evaluations = [_Table.read(run) for run in (run_a, run_b)]
+    a, b = evaluations
+    _refuse_other_images(a, b)
+    shared = [column for column in a.columns if column in b.columns and _is_score(column)]
+    if not shared:
+        raise UsageError(f"{run_a} and {run_b} have no score in common; compare two models of one task")
+    only = [column for column in dict.fromkeys((*a.columns, *b.columns)) if _is_score(column) and column not in shared]
+    units = {image: row["unit"] for image, row in a.rows.items()}
+    return Comparison(
+        run_a=str(run_a),
+        run_b=str(run_b),
+        images=len(units),
+        unit="image" if all(unit == image for image, unit in units.items()) else "group",
+        units=len(set(units.values())),
+        differences=tuple(_difference(column, a, b, units) for column in shared),
+        only_in_one=tuple(only),
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of a `per_image.csv` by image, and how its outlines were measured."""
+
+    name: str
+    rows: Mapping[str, Mapping[str, str]]
+    boundary: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, run: str | Path) -> _Table:
+        folder = next((path for path in (Path(run) / "evaluation", Path(run)) if (path / PER_IMAGE).is_file()), None)
+        if folder is None:
+            raise UsageError(
+                f"{run} holds no evaluation: there is no {PER_IMAGE} in it nor in its evaluation/; make one with "
+                "segkit evaluate MODEL DATA -o FOLDER"
+            )
+        try:
+            with (folder / PER_IMAGE).open(encoding="utf-8", newline="") as file:
+                rows = {row["image"]: row for row in csv.DictReader(file)}
+            scores = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).exists() else {}
+            units_known = all(row["unit"] for row in rows.values())
+        except (OSError, ValueError, KeyError, csv.Error):
+            rows, scores, units_known = {}, {}, False
+        if not (rows and units_known and isinstance(scores, dict)):
+            raise UsageError(f"the evaluation in {folder} is damaged or of another program; evaluate again") from None
+        return cls(str(run), rows, scores.get("boundary") or {})
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return list(next(iter(self.rows.values())))
+
+    def values(self, column: str) -> dict[str, float]:
+        """Image to score, for the images that count."""
+        try:
+            return {image: float(row[column]) for image, row in self.rows.items() if row[column] not in (None, "")}
+        except ValueError:
+            raise UsageError(f"{self.name}: the column {column!r} holds what is no number; evaluate again") from None
+
+
+def _is_score(column: str) -> bool:
+    return column.split(" ", 1)[0] in _SCORES
+
+
+def _refuse_other_images(a: _Table, b: _Table) -> None:
+    """Raise `UsageError` unless both scored the same images, against the same references, in the same way."""
+    both = a.rows.keys() & b.rows.keys()
+    if len(both) < len(a.rows) or len(both) < len(b.rows):
+        units = len({a.rows[image]["unit"] for image in both} & {b.rows[image]["unit"] for image in both})
+        raise UsageError(
+            f"{a.name} and {b.name} were scored on different images: {counted(units, 'unit')} with "
+            f"{counted(len(both), 'image')} shared, {len(a.rows) - len(both)} only in the first, "
+            f"{len(b.rows) - len(both)} only in the second; evaluate both on the same with segkit evaluate MODEL DATA "
+            "-o FOLDER, and compare these folders"
+        )
+    for image, row in a.rows.items():
+        for column in _REFERENCE:
+            if row.get(column) != b.rows[image].get(column):
+                raise UsageError(
+                    f"{image} is not the same in both: its {column} is {row.get(column)} in {a.name} and "
+                    f"{b.rows[image].get(column)} in {b.name}; evaluate both on the same data with the same options"
+                )
+    for name, option in (("unit", "images"), ("tolerance", "--tolerance")):
+        if a.boundary and b.boundary and a.boundary.get(name) != b.boundary.get(name):
+            raise UsageError(
+                f"outlines were measured differently: {name} {a.boundary.get(name)} in {a.name}, "
+                f"{b.boundary.get(name)} in {b.name}; evaluate both with the same {option}"
+            )
+
+
+def _difference(column: str, a: _Table, b: _Table, unit_of: Mapping[str, str]) -> Difference:
+    values_a, values_b = a.values(column), b.values(column)
+    pairs: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for image, value in values_a.items():
+        if image in values_b:
+            pairs[unit_of[image]].append((value, values_b[image]))
+    means = np.array([np.mean(of_unit, axis=0) for of_unit in pairs.values()]).reshape(-1, 2)
+    differences = means[:, 1] - means[:, 0]
+    with_ones = np.stack([differences, np.ones_like(differences)], axis=1)
+    mean_a, mean_b = means.mean(axis=0) if len(means) else (np.nan, np.nan)
+    few = len(means) < MINIMUM_UNITS
+    return Difference(
+        metric=column,
+        lower_is_better=column.split(" ", 1)[0] in _LOWER,
+        a=float(mean_a),
+        b=float(mean_b),
+        difference=float(mean_b - mean_a),
+        interval=bootstrap_interval(with_ones, lambda sums: sums[..., 0] / sums[..., 1]),
+        p=sign_flip_p(differences) if len(means) else None,
+        units=len(means),
+        only_a=len(values_a.keys() - values_b.keys()),
+        only_b=len(values_b.keys() - values_a.keys()),
+        of_units=dict(zip(pairs, map(float, differences), strict=True)) if few else None,
+    )
+
+
+def _cells(found: Difference) -> tuple[str, ...]:
+    name = f"{found.metric} (-)" if found.lower_is_better else found.metric
+    if found.p is None:
+        return (name, "not counted", "", "", "", "", "0")
+    interval = "" if found.interval is None else f"[{found.interval.low:+.3f}, {found.interval.high:+.3f}]"
+    p = f"{found.p:.4f}" if found.p >= 0.0001 else "< 0.0001"
+    return (name, f"{found.a:.3f}", f"{found.b:.3f}", f"{found.difference:+.3f}", interval, p, str(found.units))
