@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from segkit.data.about import target_file
 from segkit.data.check import check_not_empty, check_set
 from segkit.data.check_files import check_files, check_values
 from segkit.data.classes import ClassDecision, ClassFile, declared_classes, resolve_class_map
@@ -214,7 +215,7 @@ def _masks(listing: Listing, facts: Facts) -> dict[str, MaskFacts]:
 
 def _with_files(findings: Iterable[Finding], records: Sequence[Record], root: Path) -> list[Finding]:
     """Findings about classes, which know records only, with the files that hold the classes: masks, else images."""
-    files = {record.id: shown((*record.mask_files, record.image)[0], root) for record in records}
+    files = {record.id: shown(target_file(record), root) for record in records}
     return [replace(found, files=tuple(files[id_] for id_ in found.records)) for found in findings]
 
 
