@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import Assigned, apply_split_files
@@ -15,13 +19,29 @@ from segkit.data.formats._ids import unique_ids
 from segkit.data.formats._json import kind_of, read_json
 from segkit.data.formats._nnunet_cases import FOLDERS, Case, cases_in, check_cases, named_cases, nothing_usable, orphans
 from segkit.data.formats._nnunet_labels import read_labels
-from segkit.data.image_io import IMAGE_SUFFIXES, write_image
+from segkit.data.formats._writing import (
+    WRITERS,
+    each,
+    flat_names,
+    is_counted,
+    not_kept,
+    require_task,
+    write_lossless,
+)
+from segkit.data.image_io import IMAGE_SUFFIXES, read_channels, write_image
+from segkit.data.samples import load_sample
 from segkit.data.split_files import assign_parts, unknown_names
 from segkit.errors import DataError, UnreadableFileError
 from segkit.ops.files import make_folder
-from segkit.structures import Record, TaskName
+from segkit.ops.words import counted
+from segkit.structures import Progress, Record, TaskName, palette
+
+if TYPE_CHECKING:
+    from segkit.data.opening import OpenDataset
 
 SPLITS_FILE = "splits_final.json"
+
+_BACKGROUND, _IGNORE = "background", "ignore"
 
 
 @FORMATS.register("nnunet")
@@ -154,3 +174,86 @@ def _unlabelled(root: Path) -> Iterator[str]:
     images, labels = FOLDERS["test"]
     if (root / images).is_dir() and not (root / labels).is_dir():
         yield f"left out: {images}, which has no {labels} beside it"
+
+
+@WRITERS.register("nnunet")
+def write_nnunet(dataset: OpenDataset, out: Path, progress: Progress | None = None) -> tuple[str, ...]:
+    """Write `imagesTr`, `labelsTr`, where there is a test part `imagesTs` and `labelsTs`, and `dataset.json`.
+
+    Images are PNG, or TIFF where one holds fractions: one file of all channels for gray and colour, else a file per
+    channel. Ids become 0 for the background, 1, 2, ... for the other classes, and the next one for pixels that are not
+    counted, as nnU-Net wants them. A validation part becomes the one fold of `splits_final.json`.
+    """
+    require_task(dataset, "nnU-Net", ("segment",))
+    channels, records = _most_common_channels(dataset)
+    facts = [dataset.facts.images[record.id] for record in records]
+    ending = ".png" if {one.dtype for one in facts} <= {"uint8", "uint16"} else ".tif"
+    in_one_file = channels == 1 or (channels == 3 and ending == ".png")
+    names, labels = flat_names(records), _label_ids(dataset)
+    parts: dict[str | None, list[str]] = {}
+    for record in each(records, progress):
+        images, masks = (make_folder(out / folder) for folder in FOLDERS["test" if record.split == "test" else "train"])
+        image, name = read_channels(record.image_files).image(), names[record.id]
+        for number, pixels in enumerate([image] if in_one_file else np.split(image, channels, axis=2)):
+            write_lossless(images / f"{name}_{number:04d}{ending}", pixels)
+        write_lossless(masks / f"{name}{ending}", _numbered_labels(dataset, record, labels)[..., None])
+        parts.setdefault(record.split, []).append(name)
+    content = {
+        "channel_names": dict(enumerate(_names_of_channels(dataset, channels))),
+        "labels": labels,
+        "numTraining": len(records) - len(parts.get("test", ())),
+        "file_ending": ending,
+    }
+    write_json(out / DATASET_FILE, content)
+    if "val" in parts:
+        write_json(out / SPLITS_FILE, [{part: parts.get(part, []) for part in ("train", "val")}])
+    return (*_losses(dataset, records, channels, labels), *not_kept(dataset))
+
+
+def _most_common_channels(dataset: OpenDataset) -> tuple[int, list[Record]]:
+    """The number of channels that most images have, and those images: nnU-Net takes one number."""
+    numbers = Counter(dataset.facts.images[record.id].channels for record in dataset.records)
+    channels = numbers.most_common(1)[0][0]
+    return channels, [record for record in dataset.records if dataset.facts.images[record.id].channels == channels]
+
+
+def _label_ids(dataset: OpenDataset) -> dict[str, int]:
+    """Class name -> id in the labels, background and what is not counted called as nnU-Net wants it."""
+    classes = dataset.classes
+    foreground = [name for index in classes.foreground if (name := classes.names[index]) != _BACKGROUND]
+    ids = {_BACKGROUND: 0, **{name: id_ for id_, name in enumerate(foreground, start=1)}}
+    return ids if is_counted(dataset) else {**ids, _IGNORE: len(ids)}
+
+
+def _numbered_labels(dataset: OpenDataset, record: Record, labels: Mapping[str, int]) -> NDArray[np.uint8 | np.uint16]:
+    """The mask of a record (H, W) as ids of nnU-Net."""
+    classes = dataset.classes
+    mask = load_sample(record, classes).mask
+    assert mask is not None
+    table = [0 if index == classes.background else labels[name] for index, name in enumerate(classes.names)]
+    dtype = np.uint8 if len(labels) <= 256 else np.uint16
+    return np.array([*table, labels.get(_IGNORE, 0)], dtype)[mask]  # what is not counted is -1, the last entry
+
+
+def _names_of_channels(dataset: OpenDataset, channels: int) -> tuple[str, ...]:
+    known = dataset.listing.channel_names
+    if len(known) == channels:
+        return known
+    return ("R", "G", "B") if channels == 3 else tuple(f"channel {number}" for number in range(channels))
+
+
+def _losses(dataset: OpenDataset, records: Sequence[Record], channels: int, labels: Mapping[str, int]) -> Iterator[str]:
+    classes = dataset.classes
+    if len(records) < len(dataset.records):
+        left_out = counted(len(dataset.records) - len(records), "image")
+        yield f"{left_out} left out that do not have {channels} channels as most have"
+    if classes.background is None:
+        yield "nnU-Net wants a background: it has the id 0, and no pixel shows it"
+    elif classes.names[classes.background] != _BACKGROUND:
+        yield f"the background is called {_BACKGROUND}, not {classes.names[classes.background]}"
+    if any(labels[classes.names[index]] != classes.ids[index] for index in classes.foreground):
+        yield "classes are numbered 1, 2, 3, ... anew"
+    if classes.other is not None:
+        yield "the numbers of objects are not kept, only their class"
+    if classes.colors != palette(classes.num_classes):
+        yield "colours of classes are not kept"
