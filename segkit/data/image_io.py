@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.data.readers._base import READERS, STEPS_INSIDE, Raster, decoding, suffix_of
+from segkit.data.readers._base import READERS, STEPS_INSIDE, Raster, decoding, reader_name
 from segkit.errors import UnreadableFileError
 from segkit.ops.files import write_atomically
 from segkit.structures import ClassMap
@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = frozenset(READERS.names()) - STEPS_INSIDE.keys()
 def read_raster(path: str | Path) -> Raster:
     """Decode a file: its image, its mask values, and how they are stored; raises `UnreadableFileError`."""
     path = Path(path)
-    suffix = suffix_of(path)
+    suffix = reader_name(path)
     if suffix not in IMAGE_SUFFIXES | STEPS_INSIDE.keys():
         raise UnreadableFileError(path, f"suffix {path.suffix!r} is not one of {', '.join(sorted(IMAGE_SUFFIXES))}")
     if path.is_file() and path.stat().st_size == 0:

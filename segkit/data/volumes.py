@@ -8,13 +8,24 @@ from functools import partial
 from pathlib import Path
 
 from segkit.data.findings import Finding, shown
+from segkit.data.readers._dicom_series import Series, series_files
 from segkit.data.readers._volumes import Grid, Volume, open_volume, read_grid, slice_name, slice_path
 from segkit.data.rules import finding
 from segkit.errors import UnreadableFileError
 from segkit.ops.words import counted
 from segkit.structures import Record
 
-__all__ = ["Expanded", "Grid", "Volume", "expand_volumes", "open_volume", "read_grid", "slice_paths"]
+__all__ = [
+    "Expanded",
+    "Grid",
+    "Series",
+    "Volume",
+    "expand_volumes",
+    "open_volume",
+    "read_grid",
+    "series_files",
+    "slice_paths",
+]
 
 
 @dataclass(frozen=True)

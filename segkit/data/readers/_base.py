@@ -29,6 +29,9 @@ SLICE_SUFFIX = ".slice"
 STEPS_INSIDE = {PACKED_SUFFIX: 1, SLICE_SUFFIX: 2}
 """Suffix of a path that leads into a file -> number of its parts that lie inside."""
 
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+"""Suffixes of DICOM files; many have none, or a number that looks like one, and are known by their mark."""
+
 _COMPRESSED_NIFTI = ".nii.gz"
 
 
@@ -49,6 +52,21 @@ def cut_suffix(name: str) -> tuple[str, str]:
 def suffix_of(path: Path) -> str:
     """The suffix in lower case, of which `.nii.gz` is one."""
     return cut_suffix(path.name)[1].lower()
+
+
+def reader_name(path: Path) -> str:
+    """The suffix by which a file's reader is registered: its own, or DICOM's where it has none of a reader."""
+    suffix = suffix_of(path)
+    return suffix if suffix in READERS or not _has_dicom_mark(path) else DICOM_SUFFIXES[0]
+
+
+def _has_dicom_mark(path: Path) -> bool:
+    """Whether a file starts as DICOM files do: 128 bytes of anything, then DICM (PS3.10, section 7.1)."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 @contextmanager

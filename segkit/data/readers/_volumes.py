@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.readers._base import SLICE_SUFFIX, Raster, check_size, decoding, suffix_of
+from segkit.data.readers._base import SLICE_SUFFIX, Raster, check_size, decoding, reader_name
 from segkit.errors import UnreadableFileError
 from segkit.registry import Registry
 
@@ -32,11 +32,13 @@ class Grid:
         spacing: distance between the centres of voxels along each axis in mm, where the file states it.
         affine: (4, 4), from voxel indices to mm to the right, front and top of the patient (NIfTI's convention), where
             the file states it.
+        plane: spacing of the rows and columns of slices along the last axis, where only that is stated.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float] | None = None
     affine: NDArray[np.float64] | None = None
+    plane: tuple[float, float] | None = None
 
     def axis(self, asked: int | None = None) -> int:
         """The axis to read slices along: the one asked for, else that of the largest spacing, else the last."""
@@ -49,7 +51,7 @@ class Grid:
     def slice_spacing(self, axis: int) -> tuple[float, float] | None:
         """The spacing of the rows and columns of a slice."""
         if self.spacing is None:
-            return None
+            return self.plane if axis == 2 else None
         rows, columns = (self.spacing[other] for other in range(3) if other != axis)
         return rows, columns
 
@@ -111,15 +113,6 @@ class Volume:
             spacing=self.grid.slice_spacing(axis),
         )
 
-    def image(self) -> Raster:
-        """The one slice of a file that holds no more; raises `UnreadableFileError` where there are several."""
-        flat = [axis for axis in (2, 1, 0) if self.shape[axis] == 1]
-        if not flat:
-            shape = " x ".join(map(str, self.shape))
-            first = slice_path(self.path, 2, 0, self.shape)
-            raise UnreadableFileError(self.path, f"a volume of {shape}; name one of its slices, for example {first}")
-        return self.raster(self.path, flat[0], 0)
-
 
 @dataclass(frozen=True)
 class VolumeReader:
@@ -152,10 +145,11 @@ def read_grid(file: Path) -> Grid | None:
 
     Raises `UnreadableFileError` when the file cannot be read.
     """
-    if suffix_of(file) not in VOLUME_READERS:
+    name = reader_name(file)
+    if name not in VOLUME_READERS:
         return None
     with decoding(file):
-        return VOLUME_READERS.get(suffix_of(file)).grid(file)
+        return VOLUME_READERS.get(name).grid(file)
 
 
 def open_volume(file: Path) -> Volume:
@@ -163,17 +157,29 @@ def open_volume(file: Path) -> Volume:
 
     Raises `UnreadableFileError` when the file cannot be read.
     """
-    if suffix_of(file) not in VOLUME_READERS:
+    name = reader_name(file)
+    if name not in VOLUME_READERS:
         allowed = ", ".join(sorted(VOLUME_READERS.names()))
         raise UnreadableFileError(file, f"suffix {file.suffix!r} is none of volumes: {allowed}")
     with _lock, decoding(file):  # threads that ask for the first slice together open the file once
         state = file.stat()
         key = file, state.st_size, state.st_mtime_ns
-        volume = _opened.pop(key) if key in _opened else VOLUME_READERS.get(suffix_of(file)).open(file)
+        volume = _opened.pop(key) if key in _opened else VOLUME_READERS.get(name).open(file)
         _opened[key] = volume
         while len(_opened) > 1 and sum(map(_bytes_in_memory, _opened.values())) > KEPT_BYTES:
             del _opened[next(iter(_opened))]
         return volume
+
+
+def read_single(path: Path, reader: VolumeReader) -> Raster:
+    """The one image of a file; raises `UnreadableFileError` where it holds several slices."""
+    grid = reader.grid(path)
+    if grid is not None:
+        shape, first = " x ".join(map(str, grid.shape)), slice_path(path, 2, 0, grid.shape)
+        raise UnreadableFileError(path, f"a volume of {shape}; name one of its slices, for example {first}")
+    volume = reader.open(path)
+    axis = next(axis for axis in (2, 1, 0) if volume.shape[axis] == 1)
+    return volume.raster(path, axis, 0)
 
 
 def check_grid(path: Path, shape: tuple[int, int, int]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segkit.data.readers._base import MAX_CHANNELS, READERS, Raster, medical_extra_missing, suffix_of
-from segkit.data.readers._volumes import VOLUME_READERS, Grid, Volume, VolumeReader, check_grid, open_volume
+from segkit.data.readers._volumes import VOLUME_READERS, Grid, Volume, VolumeReader, check_grid, read_single
 from segkit.errors import UnreadableFileError
 
 MAX_BYTES = 2**32
@@ -24,7 +24,7 @@ _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 def read_nifti(path: Path) -> Raster:
     """The image of a NIfTI file of one slice; raises `UnreadableFileError` for a volume, whose slices are read."""
-    return open_volume(path).image()
+    return read_single(path, _READER)
 
 
 def read_nifti_grid(path: Path) -> Grid | None:
@@ -51,19 +51,22 @@ def open_nifti(path: Path) -> Volume:
     return Volume(path, grid, values, float(slope), float(intercept))
 
 
+_READER = VolumeReader(read_nifti_grid, open_nifti)
 for _suffix in (".nii", ".nii.gz"):
     READERS.register(_suffix)(read_nifti)
-    VOLUME_READERS.register(_suffix)(VolumeReader(read_nifti_grid, open_nifti))
+    VOLUME_READERS.register(_suffix)(_READER)
 
 
 def _load(path: Path) -> Any:
     try:
         import nibabel
+        from nibabel.filebasedimages import ImageFileError
+        from nibabel.spatialimages import HeaderDataError
     except ImportError:
         raise medical_extra_missing(path, "nibabel") from None
     try:
         return nibabel.load(path)
-    except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError):
+    except (ImageFileError, HeaderDataError):
         raise UnreadableFileError(path, "it is no NIfTI file, or damaged; copy or export it again") from None
 
 
@@ -71,10 +74,11 @@ def _grid(path: Path, image: Any) -> Grid:
     shape = (*image.shape[:3], 1, 1)[:3]
     check_grid(path, shape)
     unit = _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
-    spacing = tuple(float(zoom) * unit for zoom in (*image.header.get_zooms()[:3], 1.0, 1.0)[:3])
+    rows, columns, depth = (float(zoom) * unit for zoom in (*image.header.get_zooms()[:3], 1.0, 1.0)[:3])
     affine = np.array(image.affine, np.float64)
     affine[:3] *= unit
-    stated = all(np.isfinite(one) and one > 0 for one in spacing)
+    spacing = rows, columns, depth
+    stated = all(isfinite(one) and one > 0 for one in spacing)
     return Grid(shape, spacing if stated else None, affine if np.isfinite(affine).all() else None)
 
 
