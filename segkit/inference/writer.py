@@ -6,25 +6,18 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonpath
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from segkit.data.image_io import read_image, write_image, write_mask
 from segkit.errors import OutputError, SegkitError, UsageError
+from segkit.inference.jobs import Row, make_jobs
 from segkit.inference.predictor import Predictor
+from segkit.inference.volumes import find_volumes, slices_of
 from segkit.ops.files import make_folder, write_atomically
-from segkit.structures import SegmentationResult
-from segkit.visualization.overlay import overlay as draw_overlay
 
 SUMMARY, ERRORS = "summary.csv", "errors.csv"
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and their total."""
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,7 @@ class PredictionSummary:
 
     Attributes:
         out: the folder written to.
-        files: number of files asked for.
+        files: number of images and volumes asked for.
         rows: the rows of `summary.csv`: image, class, pixels, share; for classification image, class, probability.
         errors: file -> why it could not be predicted; the rows of `errors.csv`, which exists only where there are any.
     """
@@ -63,7 +56,9 @@ def write_predictions(
 ) -> PredictionSummary:
     """Predict files and write `masks/NAME.png`, `overlays/NAME.png`, `probabilities/NAME.npz` and the tables.
 
-    The tables are `summary.csv` and, where a file failed, `errors.csv`; they are written too when the work is
+    A volume, a DICOM series among them, gives one mask in its geometry, `masks/NAME.nii.gz` (a TIFF stack
+    `masks/NAME.tif`), and folders of the others, `overlays/NAME/017.png` for example; a classifier takes its slices one
+    by one. The tables are `summary.csv` and, where a file failed, `errors.csv`; they are written too when the work is
     interrupted. NAME follows from `output_names`. A classifier writes the tables only.
 
     Raises:
@@ -78,7 +73,8 @@ def write_predictions(
             f"every class stands in {SUMMARY}"
         )
     out = Path(out)
-    jobs = [_Job(file, out, name, overlay, probabilities) for file, name in output_names(files).items()]
+    among = slices_of if predictor.task == "classify" else find_volumes
+    jobs = make_jobs(among(files, predictor.pipeline.axis), out, overlay, probabilities)
     _refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
     _claim(out)
     rows: list[Row] = []
@@ -96,67 +92,6 @@ def write_predictions(
     finally:
         _write_tables(out, rows, errors)
     return PredictionSummary(out, len(jobs), rows, errors)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One file and where its results go."""
-
-    file: Path
-    out: Path
-    name: str
-    overlay: bool
-    probabilities: bool
-
-    @property
-    def mask_file(self) -> Path:
-        return self.out / "masks" / f"{self.name}.png"
-
-    @property
-    def overlay_file(self) -> Path:
-        return self.out / "overlays" / f"{self.name}.png"
-
-    @property
-    def probabilities_file(self) -> Path:
-        return self.out / "probabilities" / f"{self.name}.npz"
-
-    @property
-    def targets(self) -> tuple[Path, ...]:
-        return self.mask_file, self.overlay_file, self.probabilities_file
-
-    def run(self, predictor: Predictor) -> list[Row]:
-        """Predict the file, write its results and return its rows of the summary."""
-        image = read_image(self.file)
-        result = predictor.predict(image, probabilities=self.probabilities)
-        if not isinstance(result, SegmentationResult):
-            best_first = result.top(len(result.names))
-            return [{"image": self.file, "class": name, "probability": f"{share:.6f}"} for name, share in best_first]
-        make_folder(self.mask_file.parent)
-        write_mask(self.mask_file, result.mask, result.classes)
-        if self.overlay:
-            make_folder(self.overlay_file.parent)
-            write_image(self.overlay_file, draw_overlay(image, result.mask, result.classes))
-        if result.probabilities is not None:
-            make_folder(self.probabilities_file.parent)
-            content = _npz(probabilities=result.probabilities, classes=result.classes.names)
-            write_atomically(self.probabilities_file, content)
-        return [
-            {"image": self.file, "class": name, "pixels": pixels, "share": f"{pixels / result.mask.size:.6f}"}
-            for name, pixels in result.areas().items()
-        ]
-
-
-def output_names(files: Sequence[Path]) -> dict[Path, str]:
-    """Names for results, one rule for all files: the stem; where stems repeat the path below the files' common folder
-    without suffix; where these repeat too the path with suffix. Case does not tell names apart, as on some disks."""
-    if not files:
-        return {}
-    root = Path(commonpath([file.absolute().parent for file in files]))
-    below = [file.absolute().relative_to(root) for file in files]
-    rules = [[path.stem for path in below], [path.with_suffix("").as_posix() for path in below]]
-    fallback = [path.as_posix() for path in below]
-    names = next((names for names in rules if len({name.casefold() for name in names}) == len(files)), fallback)
-    return dict(zip(files, names, strict=True))
 
 
 def _refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
@@ -196,9 +131,3 @@ def _table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode("utf-8")
-
-
-def _npz(**arrays: Any) -> bytes:
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    return content.getvalue()

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from segkit.errors import OutputError, UsageError
-from segkit.inference import writer
+from segkit.inference import jobs
 from segkit.inference.engines.torch import TorchEngine
+from segkit.inference.jobs import output_names
 from segkit.inference.predictor import Predictor
-from segkit.inference.writer import output_names, write_predictions
+from segkit.inference.writer import write_predictions
 from tests.inference.networks import MeanColor, class_map, local_predictor, photo, plain_pipeline
 
 
@@ -162,7 +163,7 @@ def test_full_disk_stops_with_what_was_done_in_the_table(
             raise OutputError(f"cannot write {path}: No space left on device")
         written.append(path)
 
-    monkeypatch.setattr(writer, "write_mask", write_two)
+    monkeypatch.setattr(jobs, "write_mask", write_two)
     with pytest.raises(OutputError, match="No space left on device"):
         write_predictions(local_predictor(), files, tmp_path / "out")
     assert {row["image"] for row in rows_of(tmp_path / "out" / "summary.csv")} == {str(files[0]), str(files[1])}
