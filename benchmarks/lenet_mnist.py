@@ -29,7 +29,7 @@ from benchmarks._mnist import (
 from segkit.models.factory import create_model
 from segkit.models.model import Model
 
-RECIPE = Recipe()
+RECIPE = Recipe(learning_rate=0.1, weight_decay=5e-4)
 PUBLISHED = {"plain": 0.95, "distorted": 0.80}
 
 
