@@ -34,6 +34,7 @@ def check(
     allow: options.Allow = None,
     split: options.Split = None,
     group_by: options.GroupBy = None,
+    stratify: options.Stratify = None,
 ) -> None:
     """Name every problem of DATA with its files; exit code 1 when training would refuse it."""
     from segkit.data.config import DataConfig
@@ -52,6 +53,7 @@ def check(
         allow=allow,
         split=split,
         group_by=group_by,
+        stratify=stratify,
     )
     config = DataConfig.parse(given, "options", flags_of(given))
     with Teller(quiet=as_json).progress("reading") as advance:

@@ -60,6 +60,12 @@ GroupBy = Annotated[
     str | None,
     typer.Option(help="Images that stay together: a table column, or a regular expression.", rich_help_panel=DATA),
 ]
+Stratify = Annotated[
+    str | None,
+    typer.Option(
+        help="A table's column whose values every part gets its share of; by default the classes.", rich_help_panel=DATA
+    ),
+]
 
 
 def image_on_disk(path: Path | None) -> Path | None:
@@ -87,6 +93,7 @@ def data_settings(
     allow: list[str] | None = None,
     split: str | None = None,
     group_by: str | None = None,
+    stratify: str | None = None,
 ) -> dict[str, Any]:
     """The `data` settings as given on the command line; what was not given is left out."""
     given = {
@@ -101,6 +108,7 @@ def data_settings(
         "allow": tuple(allow) if allow else None,
         "split": None if split is None else parse_split(split),
         "group_by": group_by,
+        "stratify": stratify,
     }
     return {key: value for key, value in given.items() if value is not None}
 

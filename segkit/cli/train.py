@@ -113,6 +113,7 @@ def train(
     allow: options.Allow = None,
     split: options.Split = None,
     group_by: options.GroupBy = None,
+    stratify: options.Stratify = None,
 ) -> None:
     """Train on DATA: check it, print the plan, train, evaluate on the test part, write the report."""
     from segkit.experiment.train import train as train_run
@@ -165,5 +166,6 @@ def train(
             allow=allow,
             split=split,
             group_by=group_by,
+            stratify=stratify,
         ),
     )

@@ -43,6 +43,9 @@ class DataConfig(Config):
     group_by: str | None = Field(
         None, description="a table's column, else a regular expression on the id (its first group): what stays together"
     )
+    stratify: str | None = Field(
+        None, description="a table's column whose values every part gets its share of; None: the classes present"
+    )
     allow: tuple[str, ...] = Field((), description="codes of check errors that are lowered to warnings")
     seed: int = Field(0, ge=0, description="seed of the split")
 

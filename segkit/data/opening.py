@@ -20,7 +20,7 @@ from segkit.data.formats._base import Listing, list_records
 from segkit.data.labels import check_labels, names_of_ids, resolve_labels
 from segkit.data.rules import RULES, apply_allowed
 from segkit.data.scan import Facts, scan
-from segkit.data.split import Split, group_records, split_records
+from segkit.data.split import Split, group_records, split_records, strata
 from segkit.errors import DataError, UsageError, nearest
 from segkit.ops.words import counted
 from segkit.structures import PARTS, ClassMap, Progress, Record, TaskName
@@ -101,6 +101,10 @@ class OpenDataset:
         """Ids per part, JSON-ready; `--split FILE.json` reads them back."""
         return {part: [record.id for record in self.split(part)] for part in PARTS}
 
+    def strata(self) -> Mapping[str, frozenset[int]]:
+        """Id to what of the image every part gets its share of; raises `UsageError` as `split.strata`."""
+        return strata(self.records, _presence(self.records, self.facts, self.classes), self.config.stratify)
+
     @cached_property
     def _parts(self) -> dict[str, tuple[Record, ...]]:
         return {part: tuple(record for record in self.records if record.split == part) for part in PARTS}
@@ -138,7 +142,8 @@ def open_dataset(
     records = _usable(grouped, findings)
     if classes is None:
         presence = _presence(records, facts, decision.class_map)
-        split = split_records(records, presence, config, unused=[record.id for record in grouped])
+        wanted = strata(records, presence, config.stratify)
+        split = split_records(records, wanted, config, unused=[record.id for record in grouped])
         undecided = any(
             found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings
         )

@@ -54,7 +54,7 @@ def split_records(
 
     Args:
         records: with their groups filled, see `group_records`.
-        presence: id -> classes present in that image, for equal shares of each class; an id may lack.
+        presence: id -> what of that image every part gets its share of, see `strata`; an id may lack.
         config: `split` and `seed` are used.
         unused: ids of images that are there but cannot be used; a split file may name them.
 
@@ -83,15 +83,40 @@ def group_records(records: Sequence[Record], group_by: str | None) -> tuple[Reco
         return tuple(records)
     columns = tuple(dict.fromkeys(column for record in records for column in record.columns))
     column = group_by.strip().lower()
-    groups = _cells(records, column) if column in columns else _matches(records, group_by, columns)
+    groups = _cells(records, column, "--group-by") if column in columns else _matches(records, group_by, columns)
     return tuple(replace(record, group=group) for record, group in zip(records, groups, strict=True))
 
 
-def _cells(records: Sequence[Record], column: str) -> list[str]:
+def strata(
+    records: Sequence[Record], presence: Mapping[str, frozenset[int]], stratify_by: str | None
+) -> Mapping[str, frozenset[int]]:
+    """What of each image every part gets its share of: the classes present, or the value of a table's column.
+
+    Args:
+        records: as listed.
+        presence: id -> classes present in that image.
+        stratify_by: the column's name; None: the classes.
+
+    Raises:
+        UsageError: there is no such column, or it has empty cells.
+    """
+    if stratify_by is None:
+        return presence
+    columns = tuple(dict.fromkeys(column for record in records for column in record.columns))
+    column = stratify_by.strip().lower()
+    if column not in columns:
+        known = f"the table's columns are {', '.join(columns)}" if columns else "the data is no table"
+        raise UsageError(f"--stratify {stratify_by}: no such column, {known}.{nearest(column, columns)}")
+    cells = _cells(records, column, "--stratify")
+    numbers = {cell: number for number, cell in enumerate(sorted(set(cells)))}
+    return {record.id: frozenset({numbers[cell]}) for record, cell in zip(records, cells, strict=True)}
+
+
+def _cells(records: Sequence[Record], column: str, option: str) -> list[str]:
     empty = [record.id for record in records if not record.columns.get(column)]
     if empty:
         raise UsageError(
-            f"--group-by {column}: the column is empty for {len(empty)} of {counted(len(records), 'image')}, "
+            f"{option} {column}: the column is empty for {len(empty)} of {counted(len(records), 'image')}, "
             f"for example {empty[0]!r}; fill it for every image"
         )
     return [record.columns[column] for record in records]

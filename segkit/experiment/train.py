@@ -71,6 +71,7 @@ def train(
     allow: Sequence[str] | None = None,
     split: str | Path | tuple[float, float, float] | None = None,
     group_by: str | None = None,
+    stratify: str | None = None,
 ) -> Run:
     """Train a network on a data set and return its run.
 
@@ -124,6 +125,7 @@ def train(
         allow: codes of check errors to go on with; recorded in the run.
         split: split file, or shares of train, val and test.
         group_by: images that stay together: a table column, or a regular expression on the id.
+        stratify: a table column whose values every part gets its share of; the classes present where None.
 
     Raises:
         UsageError: a wrong argument; nothing has been written then.
@@ -140,7 +142,7 @@ def train(
         "licence": licence,
         "data": {
             "format": format, "classes": classes, "map": map, "ignore": ignore, "background": background,
-            "channels": channels, "channel_names": channel_names, "allow": allow, "split": split, "group_by": group_by,
+            "channels": channels, "channel_names": channel_names, "allow": allow, "split": split, "group_by": group_by, "stratify": stratify,
             "seed": seed,
         },
         "model": {
