@@ -160,7 +160,7 @@ def test_a_classifier_takes_the_slices_one_by_one(tmp_path: Path) -> None:
 
 
 def test_a_real_volume_keeps_its_affine(tmp_path: Path, datasets: Callable[[str], Path]) -> None:
-    file = sorted((datasets("hippocampus_nifti") / "imagesTr").glob("*.nii.gz"))[0]
+    file = sorted((datasets("hippocampus_nifti") / "images").glob("*.nii.gz"))[0]
     write_predictions(gray_predictor(), [file], tmp_path / "out")
     mask, image = nibabel.load(tmp_path / "out" / "masks" / file.name), nibabel.load(file)
     assert mask.shape == image.shape
