@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from segkit.data import image_io
-from segkit.inference import writer
+from segkit.inference import jobs
 from tests.cli.conftest import Ends
 from tests.inference.test_loading import save
 
@@ -59,7 +59,7 @@ def test_a_prediction_that_is_ended_leaves_its_tables(
             os.kill(os.getpid(), number)
         genuine(path, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(writer, "write_mask", end_after_two)
+    monkeypatch.setattr(jobs, "write_mask", end_after_two)
     save(tmp_path / "m.safetensors")
     out = tmp_path / "out"
     assert segkit("predict", tmp_path / "m.safetensors", data / "images", "-o", out, "--device", "cpu") == code
