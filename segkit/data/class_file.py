@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ IGNORED_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled
 
 MAX_ID = 65535
 """Masks are written with 16 bits at most."""
+
+_LABELMAP = re.compile(r"(?P<name>[^:]+):(?P<r>\d+),(?P<g>\d+),(?P<b>\d+):")
+"""A line of CVAT's labelmap.txt: `name:r,g,b:parts:actions`."""
 
 _MARKS = ("void", "ignore", "ignored")
 
@@ -55,8 +59,9 @@ def read_class_file(path: Path) -> ClassFile:
     """Read a class file.
 
     A table (`*.csv`) has the column `name`, and if wanted `id` (else the order counts), `r`, `g`, `b`, and `void` or
-    `ignore` (1 for classes that are not counted). A text file has one name per line, or `r g b name` like SegNet's
-    label_colors.txt. Classes called void, ignore or unlabelled are not counted either.
+    `ignore` (1 for classes that are not counted). A text file has one name per line, `r g b name` like SegNet's
+    label_colors.txt, or `name:r,g,b:parts:actions` like CVAT's labelmap.txt. Classes called void, ignore or unlabelled
+    are not counted either.
 
     Raises:
         UsageError: a missing or misshaped file, or a name or id that occurs twice.
@@ -84,6 +89,11 @@ def _read_text(path: Path) -> ClassFile:
         lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no class file: it is no UTF-8 text") from None
+    content = [" ".join(line) for line in lines if not line[0].startswith("#")]
+    labelled = [match for line in content if (match := _LABELMAP.match(line))]
+    if labelled and len(labelled) == len(content):
+        colors = [(_byte(path, match["r"]), _byte(path, match["g"]), _byte(path, match["b"])) for match in labelled]
+        return _class_file(str(path), [match["name"] for match in labelled], range(len(labelled)), colors)
     if lines and all(len(line) > 3 and all(part.isdigit() for part in line[:3]) for line in lines):
         colors = [(_byte(path, r), _byte(path, g), _byte(path, b)) for r, g, b, *_ in lines]
         return _class_file(str(path), [" ".join(line[3:]) for line in lines], range(len(lines)), colors)

@@ -8,6 +8,7 @@ from segkit.data.class_file import ClassFile
 from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding
 from segkit.data.rules import finding
+from segkit.data.voc_colors import voc_ids
 
 LISTED = 12
 SMOOTHED = 32
@@ -57,17 +58,32 @@ def unknown_colors(
         return []
     concerned = _concerned(unknown, holders)
     colors = _listed([(value >> 16, value >> 8 & 255, value & 255) for value in sorted(unknown)])
-    if declared and declared.colors:
+    if len(unknown) > SMOOTHED and len(unknown) > len(declared.colors if declared else ()):
+        message = (
+            f"{len(unknown)} mask colours that are no class, {colors} (in {len(concerned)} of {num_masks} masks), "
+            "are traces of smoothing or JPEG; export the masks anew as PNG, without smoothing"
+        )
+    elif declared and declared.colors:
         message = (
             f"mask colours {colors} (in {len(concerned)} of {num_masks} masks) are no class of {declared.source}; "
             "add them there, with the name void where they are not to be counted"
         )
     else:
-        message = (
-            f"masks hold colours and nothing says which classes they are: {colors}; "
-            "give a class file: --classes FILE.csv with the columns id,name,r,g,b"
-        )
+        message = f"masks hold colours and nothing says which classes they are: {colors}; {_cure(holders, declared)}"
     return [finding("unknown-id", message, records=concerned)]
+
+
+def _cure(holders: Mapping[int, list[str]], declared: ClassFile | None) -> str:
+    """What to write where colours mean nothing yet, in words that can be copied."""
+    if declared:
+        return f"give {declared.source} the columns r,g,b, or write a class file with the columns id,name,r,g,b"
+    first = enumerate(sorted(holders)[:2])
+    rows = " and ".join(f"{id_},NAME,{value >> 16},{value >> 8 & 255},{value & 255}" for id_, value in first)
+    table = f"give a class file: --classes FILE.csv with the columns id,name,r,g,b, rows such as {rows}"
+    ids = voc_ids(holders)
+    if not ids:
+        return table
+    return f"{table}; or, as they are Pascal VOC's for the ids {_listed(ids)}, names alone: --classes NAME0,NAME1,..."
 
 
 def unknown_class_files(classes: ClassFile, masks: Mapping[str, MaskFacts]) -> list[Finding]:

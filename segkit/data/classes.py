@@ -19,6 +19,7 @@ from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding
 from segkit.data.instance_ids import number_objects
 from segkit.data.mask_values import are_colors, gray_to_color, holders_by_gray_value, holders_by_value, pack
+from segkit.data.voc_colors import VOC_BORDER, with_voc_colors
 from segkit.errors import UsageError
 from segkit.structures import IGNORE_INDEX, ClassMap
 
@@ -169,12 +170,17 @@ def _resolve_colors(config: DataConfig, declared: ClassFile | None, masks: Mappi
             "give a class file instead: --classes FILE.csv with the columns id,name,r,g,b"
         )
     classes, values, ignored, notes = _background_only(), {}, set(config.ignore), []
+    painted = with_voc_colors(declared, holders) if declared else None
+    declared = painted or declared
     if declared and declared.colors:
         by_color = {pack(color): id_ for id_, color in zip(declared.ids, declared.colors, strict=True)}
         classes = _without(declared, set(declared.ignored))
         values = {value: id_ for value, id_ in by_color.items() if id_ in classes.ids and value not in ignored}
         ignored |= {value for value, id_ in by_color.items() if id_ in declared.ignored}
         notes = _ignored_note(declared, set(declared.ignored))
+    if painted:
+        ignored.add(VOC_BORDER)
+        notes = [f"the colours are Pascal VOC's for the ids of {Path(painted.source).name}", *notes]
     findings = unknown_colors(holders.keys() - values.keys() - ignored, holders, len(masks), declared)
     return ClassDecision(_class_map(config, classes, values, ignored), tuple(notes), tuple(findings))
 

@@ -23,7 +23,7 @@ SPLITS = {
 
 IMAGE_WORDS = ("images", "image", "imgs", "img")
 MASK_WORDS = ("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot")
-CLASS_FILES = ("classes.csv", "classes.txt", "label_colors.txt")
+CLASS_FILES = ("classes.csv", "classes.txt", "label_colors.txt", "labelmap.txt", "class_dict.csv")
 
 _SPLIT, _IMAGE, _MASK = ("|".join(sorted(words, key=len, reverse=True)) for words in (SPLITS, IMAGE_WORDS, MASK_WORDS))
 _SPLIT_THEN_KIND = re.compile(rf"(?P<split>{_SPLIT})?[-_ ]?(?:(?P<image>{_IMAGE})|(?P<mask>{_MASK}))?", re.IGNORECASE)
@@ -103,6 +103,11 @@ def holds_images(folder: Path) -> bool:
 def holds_other_files_only(folder: Path) -> bool:
     """Whether files lie in the folder or below it, and none is an image."""
     return not holds_images(folder) and any(True for _ in _walk(str(folder), ""))
+
+
+def files_below(folder: Path, suffix: str) -> Iterator[Path]:
+    """The files with a suffix (lower case, with the dot) in the folder and below it, unsorted; hidden ones left out."""
+    return (folder / name for name in _walk(str(folder), "") if cut_suffix(name)[1].lower() == suffix)
 
 
 def find_class_file(root: Path) -> Path | None:
