@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -59,10 +60,8 @@ def begins_with(path: Path, element: str) -> bool:
     found: list[str] = []
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda name, _: found.append(name)
-    try:
+    with suppress(expat.ExpatError, ValueError, LookupError):  # what came before the mistake tells
         parser.Parse(head, False)
-    except (expat.ExpatError, ValueError, LookupError):
-        pass  # what came before the mistake tells
     return found[:1] == [element]
 
 

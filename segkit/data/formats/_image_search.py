@@ -1,0 +1,83 @@
+"""Which file beside the annotations is the image that an annotation tool names, wherever it lay when it was marked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from segkit.data.formats._folders import IMAGE_WORDS, ImageFiles
+from segkit.data.image_io import IMAGE_SUFFIXES
+
+
+class ImageSearch:
+    """The images below a folder, looked up by the paths of other machines.
+
+    Args:
+        root: the folder of the data set.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, name: str, near: Path, hints: Sequence[str] = ()) -> Path | None:
+        """The image called `name`, or None where none is there, or several are and nothing tells which.
+
+        Args:
+            name: a path, of which the last parts count.
+            near: the folder from which relative paths start.
+            hints: names of folders, one of which leads to the image where several have its name.
+        """
+        plain = PurePosixPath(name.replace("\\", "/").replace("\0", ""))
+        beside = near / plain
+        if beside.suffix.lower() in IMAGE_SUFFIXES and _is_file(beside):
+            return beside
+        return self._only(self._by_name[plain.name], plain, hints) or self._only(
+            self._by_stem[plain.stem], plain, hints
+        )
+
+    def id_of(self, image: Path) -> str:
+        """The path below the data set's folder without suffix; a folder called images in front of it does not count."""
+        inside = image.relative_to(self.root) if image.is_relative_to(self.root) else Path(image.name)
+        parts = inside.with_suffix("").parts
+        return "/".join(parts[1:] if len(parts) > 1 and parts[0].lower() in IMAGE_WORDS else parts)
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """Every image below the folder."""
+        found = ImageFiles.below(self.root)
+        return tuple(dict.fromkeys((*found.files.values(), *found.repeated)))
+
+    @cached_property
+    def _by_name(self) -> defaultdict[str, list[Path]]:
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for file in self.files:
+            found[file.name].append(file)
+        return found
+
+    @cached_property
+    def _by_stem(self) -> defaultdict[str, list[Path]]:
+        found: defaultdict[str, list[Path]] = defaultdict(list)
+        for file in self.files:
+            found[file.stem].append(file)
+        return found
+
+    def _only(self, found: Sequence[Path], name: PurePosixPath, hints: Sequence[str]) -> Path | None:
+        """The only one, else the only one whose folders end as the name's, or in a folder that a hint names."""
+        parents = name.parent.parts
+        for kept in (
+            found,
+            [file for file in found if parents and file.parent.parts[-len(parents) :] == parents],
+            [file for file in found if not set(hints).isdisjoint(file.relative_to(self.root).parts)],
+        ):
+            if len(kept) == 1:
+                return kept[0]
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file system takes
+        return False

@@ -1,0 +1,237 @@
+"""From what an annotation tool says about its images to a listing: targets of one task, their classes, what is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from segkit.data.class_file import BACKGROUND_NAMES, IGNORED_NAMES, ClassFile, read_class_file
+from segkit.data.findings import Finding, shown
+from segkit.data.formats._base import Listing
+from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._folders import find_class_file
+from segkit.data.formats._ids import unique_ids
+from segkit.data.formats._layout import find_layout
+from segkit.data.formats._objects import region_box
+from segkit.data.formats._shapes import rectangle
+from segkit.data.rules import finding
+from segkit.errors import DataError
+from segkit.ops.words import counted
+from segkit.structures import Annotation, Box, Color, ObjectAnnotation, Polygons, Record, RunLengths, TaskName
+
+LISTED = 10
+
+
+@dataclass(frozen=True)
+class MarkedImage:
+    """One image as its annotation describes it.
+
+    Attributes:
+        id: of the record.
+        image: the file, whether it exists or not.
+        source: the annotation's file.
+        objects: in the order of painting; a box without region was drawn as a box.
+        size: (H, W) as stated.
+        labels: of the image as a whole.
+        split: "train", "val" or "test" where the tool says so.
+    """
+
+    id: str
+    image: Path
+    source: Path
+    objects: tuple[ObjectAnnotation, ...] = ()
+    size: tuple[int, int] | None = None
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+
+
+@dataclass
+class Export:
+    """Everything that one tool's annotations say.
+
+    Attributes:
+        layout: said aloud.
+        source: the file, or what else declares the classes.
+        images: described by annotations that can be read.
+        names: the classes in the tool's order, where it declares them.
+        colors: one per name, or none.
+        left_out: kind of shape that covers no area, or cannot be used -> number.
+        broken: file, as shown to the user, -> why its annotation cannot be read.
+        notes: what else to say.
+    """
+
+    layout: str
+    source: str
+    images: list[MarkedImage] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+    colors: tuple[Color, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
+    broken: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def marked(label: str, shape: Polygons | RunLengths | Box, ignored: bool = False) -> ObjectAnnotation:
+    """An object with its box; it is ignored where its label says so."""
+    ignored = ignored or label.lower() in IGNORED_NAMES or label == "__ignore__"
+    if isinstance(shape, tuple):
+        return ObjectAnnotation(label, shape, ignored=ignored)
+    return ObjectAnnotation(label, region_box(shape), shape, ignored)
+
+
+def masks_beside(root: Path) -> bool:
+    """Whether the folder has masks in files, which come before the annotations they were made from."""
+    return bool(find_layout(root).parts)
+
+
+def list_marked(root: Path, export: Export, task: TaskName | None) -> Listing:
+    """The listing of an export for one of its targets; raises `DataError` where it has none.
+
+    Outlines come before boxes, and boxes before labels, unless `task` asks for the others. To segment, boxes are
+    rectangles; to detect, outlines have boxes around them.
+    """
+    chosen = _choose(root, export, task)
+    records, findings, notes = _labelled(export, root) if chosen == "classify" else _with_objects(export, chosen)
+    absent = [one for one in export.images if not one.image.is_file()]
+    there = {one.id for one in export.images} - {one.id for one in absent}
+    records = [record for record in records if record.id in there]
+    if absent:
+        findings = [*findings, _absent(absent, root)]
+    repeated = {id_ for id_, number in Counter(record.id for record in records).items() if number > 1}
+    if repeated:
+        findings = [*findings, _annotated_twice(export.images, repeated, root)]
+        records = list({record.id: record for record in records}.values())
+    named, id_notes = unique_ids(records)
+    folder = root if root.is_dir() else root.parent
+    assigned = apply_split_files(folder, named)
+    declared, unused = _declared(export, chosen, records)
+    class_file = find_class_file(folder)
+    if class_file is not None and chosen == "detect":
+        class_file, declared = None, foreground_of(read_class_file(class_file))
+    return Listing(
+        root=root,
+        layout=export.layout,
+        task=chosen,
+        records=tuple(sorted(assigned.records, key=lambda record: record.id)),
+        class_file=class_file,
+        declared=declared,
+        notes=(*export.notes, *notes, *unused, *id_notes, *assigned.notes),
+        findings=(*_broken(export, chosen), *findings, *assigned.findings),
+    )
+
+
+def foreground_of(declared: ClassFile) -> ClassFile | None:
+    """The declared classes that objects may have: all but background and those that are not counted; None for none."""
+    out = {declared.background, *declared.ignored}
+    kept = [position for position, id_ in enumerate(declared.ids) if id_ not in out]
+    if not kept:
+        return None
+    return ClassFile(
+        source=declared.source,
+        names=tuple(declared.names[position] for position in kept),
+        ids=tuple(declared.ids[position] for position in kept),
+        colors=tuple(declared.colors[position] for position in kept) if declared.colors else (),
+    )
+
+
+def _choose(root: Path, export: Export, task: TaskName | None) -> TaskName:
+    objects = [one for image in export.images for one in image.objects]
+    offered: list[TaskName] = [
+        *(["segment"] if any(one.region is not None for one in objects) else []),
+        *(["detect", "segment"] if objects else []),
+        *(["classify"] if any(image.labels for image in export.images) else []),
+    ]
+    if not offered:
+        reasons = "; ".join(f"{file}: {reason}" for file, reason in list(export.broken.items())[:3])
+        raise DataError(
+            f"{root} was read as {export.layout}, but no image of it has a shape or a label"
+            + (f" ({reasons})" if reasons else "")
+        )
+    return task if task in offered else offered[0]
+
+
+def _with_objects(export: Export, task: TaskName) -> tuple[list[Record], list[Finding], list[str]]:
+    """Records with the objects that a task can use."""
+    records = [
+        Record(
+            id=one.id,
+            image=one.image,
+            split=one.split,
+            annotation=Annotation(tuple(_usable(one.objects, task)), one.source, one.size),
+        )
+        for one in export.images
+    ]
+    notes = []
+    boxes = sum(one.region is None for image in export.images for one in image.objects)
+    if boxes and task == "segment":
+        notes.append(f"boxes that are painted as rectangles: {boxes}")
+    if export.left_out:
+        listed = ", ".join(f"{number} {kind}" for kind, number in export.left_out.most_common(LISTED))
+        notes.append(f"left out, because they cover no area: {listed}")
+    return records, [], notes
+
+
+def _usable(objects: Iterable[ObjectAnnotation], task: TaskName) -> Iterable[ObjectAnnotation]:
+    for one in objects:
+        if task == "segment":
+            yield one if one.region is not None or one.box is None else replace(one, region=rectangle(one.box))
+        elif one.label.lower() not in BACKGROUND_NAMES:
+            yield one
+
+
+def _labelled(export: Export, root: Path) -> tuple[list[Record], list[Finding], list[str]]:
+    """Records of the images that have exactly one label."""
+    records = [
+        Record(one.id, one.image, label=one.labels[0], split=one.split) for one in export.images if len(one.labels) == 1
+    ]
+    without = [shown(one.image, root) for one in export.images if not one.labels]
+    several = [shown(one.image, root) for one in export.images if len(one.labels) > 1]
+    findings = [
+        finding("unknown-label", message, files)
+        for message, files in (
+            (f"images without a label ({len(without)}): label them, or take them out", without),
+            (f"images of several labels ({len(several)}): an image is of one class here; keep one label", several),
+        )
+        if files
+    ]
+    return records, findings, []
+
+
+def _absent(images: Sequence[MarkedImage], root: Path) -> Finding:
+    files = [shown(one.image, root) for one in images]
+    return finding("missing-image", f"images that are annotated and not there ({len(files)}): add them", files)
+
+
+def _annotated_twice(images: Sequence[MarkedImage], repeated: Collection[str], root: Path) -> Finding:
+    concerned = [image for image in images if image.id in repeated]
+    files = sorted({shown(path, root) for image in concerned for path in (image.source, image.image)})
+    message = f"images that are annotated twice, or differ by the suffix alone ({len(repeated)}): keep one of each"
+    return finding("duplicate-id", message, files, sorted(repeated))
+
+
+def _broken(export: Export, task: TaskName) -> list[Finding]:
+    """The annotations that cannot be read; their images are left out."""
+    if not export.broken:
+        return []
+    reasons = "; ".join(f"{file}: {reason}" for file, reason in list(export.broken.items())[:3])
+    message = f"{counted(len(export.broken), 'annotation')} cannot be read ({reasons}); export or correct them"
+    code = "unreadable-mask" if task == "segment" else "unreadable-annotation"
+    return [finding(code, message, export.broken)]
+
+
+def _declared(export: Export, task: TaskName, records: Sequence[Record]) -> tuple[ClassFile | None, list[str]]:
+    """The classes that the tool declares and somebody used, and a word about the others."""
+    used = {label for record in records if record.annotation for label in record.annotation.labels}
+    used |= {record.label for record in records if record.label is not None}
+    kept = [position for position, name in enumerate(export.names) if name in used]
+    if not kept:
+        return None, []
+    names = [export.names[position] for position in kept]
+    colors = tuple(export.colors[position] for position in kept) if export.colors else ()
+    declared = replace(ClassFile.from_names(names, export.source), colors=colors)
+    unused = [name for name in export.names if name not in used and name.lower() not in BACKGROUND_NAMES]
+    if not unused or task == "classify":
+        return declared, []
+    more = f" and {len(unused) - LISTED} more" if len(unused) > LISTED else ""
+    return declared, [f"classes of {Path(export.source).name} that no object has: {', '.join(unused[:LISTED])}{more}"]
