@@ -1,13 +1,13 @@
 """The model file: weights and everything needed to use them, in one safetensors file without pickle.
 
 Its only metadata key, `segkit`, holds the `ModelCard` as JSON. One key, because safetensors writes several in varying
-order and equal models shall be equal bytes.
+order and equal models shall be equal bytes. Several model files listed in an `ensemble.json` are used as one model.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,8 @@ from segkit.ops.files import write_atomically
 SCHEMA_VERSION: Literal[1] = 1
 RUN_MODEL = "model.safetensors"
 """The model file of a run folder."""
+RUN_ENSEMBLE = "ensemble.json"
+"""What a run of several folds has in its place: the list of their model files."""
 _KEY = "segkit"
 
 
@@ -64,6 +66,8 @@ def load_model_file(path: str | Path) -> tuple[ModelCard, dict[str, NDArray[Any]
 
 def read_card(path: str | Path) -> ModelCard:
     """The card of a model file, the weights left on disk; raises `ModelFileError` as `load_model_file` does."""
+    if is_ensemble(path):
+        raise ModelFileError(f"{path} lists the models of an ensemble; name one of them: {read_ensemble(path)[0]}")
     metadata = _read_metadata(Path(path))
     if _KEY not in metadata:
         raise ModelFileError(
@@ -88,14 +92,52 @@ def read_card(path: str | Path) -> ModelCard:
 def find_in_run(path: str | Path) -> Path:
     """The file a user means by a model file or a run folder; raises `UsageError` for a folder without a model."""
     path = Path(path)
-    file = path / RUN_MODEL
     if not path.is_dir():
         return path
-    if file.is_file():
-        return file
+    for file in (path / RUN_MODEL, path / RUN_ENSEMBLE):
+        if file.is_file():
+            return file
+    if (path / "fold-0").is_dir():
+        raise UsageError(
+            f"the run {path} has no {RUN_ENSEMBLE} before all its folds are trained; go on with '--resume', or name "
+            f"one of them, for example {path / 'fold-0'}"
+        )
     if (path / "checkpoints").is_dir():
         raise UsageError(f"the run {path} has no {RUN_MODEL} before its first validation; go on with '--resume'")
     raise UsageError(f"the folder {path} has no {RUN_MODEL}; name a run folder or a model file")
+
+
+def is_ensemble(path: str | Path) -> bool:
+    """Whether a path means a list of models rather than a model."""
+    return Path(path).suffix.lower() == ".json"
+
+
+def save_ensemble(path: str | Path, models: Sequence[Path]) -> None:
+    """Write the list of the models of an ensemble, by their paths from the list's folder; raises `OutputError`."""
+    folder = Path(path).resolve().parent
+    listed = [model.resolve().relative_to(folder).as_posix() for model in models]
+    content = json.dumps({"schema_version": SCHEMA_VERSION, "models": listed}, indent=1) + "\n"
+    write_atomically(path, content.encode())
+
+
+def read_ensemble(path: str | Path) -> tuple[Path, ...]:
+    """The model files of an ensemble, at least one; raises `ModelFileError` when the list is none or a file lacks."""
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, models = content["schema_version"], tuple(path.parent / str(model) for model in content["models"])
+    except (OSError, ValueError, TypeError, KeyError):
+        raise ModelFileError(
+            f"{path} is no model and no list of the models of an ensemble; name a *.safetensors file that segkit "
+            f"wrote, or the {RUN_ENSEMBLE} of a run of several folds"
+        ) from None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ModelFileError(f"{path} was written by a newer segkit (schema {version}); update segkit")
+    missing = [model for model in models if is_ensemble(model) or not model.is_file()]
+    if missing or not models:
+        lacking = f"{missing[0]}, which is no model file" if missing else "no model"
+        raise ModelFileError(f"{path} lists {lacking}; put the model files where they were, or train the folds again")
+    return models
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

@@ -8,8 +8,9 @@ import torch
 
 from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
 from segkit.inference.engines.torch import Precision, TorchEngine, bf16_hardware, resolve_device
+from segkit.inference.ensemble import EnsemblePredictor
 from segkit.inference.predictor import Predictor
-from segkit.modelfile import ModelCard, find_in_run, load_model_file
+from segkit.modelfile import ModelCard, find_in_run, is_ensemble, load_model_file, read_ensemble
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.pipeline import Pipeline
@@ -23,7 +24,7 @@ def load(model: str | Path, device: str = "auto", precision: Precision | None = 
     """A predictor from a model file, a run folder or the name of a model in `weights/`.
 
     Args:
-        model: `runs/NAME/model.safetensors`, `runs/NAME` or `NAME`.
+        model: `runs/NAME/model.safetensors`, `runs/NAME` or `NAME`; `ensemble.json` in the place of a model file.
         device: `auto | cpu | cuda | cuda:1 | mps`.
         precision: None takes the precision the model was validated with where the device has it in hardware, else
             fp32; the predictor's `notes` say so.
@@ -33,6 +34,8 @@ def load(model: str | Path, device: str = "auto", precision: Precision | None = 
         ModelFileError: the file is no segkit model, is damaged or comes from a newer segkit.
     """
     path = find_model_file(model)
+    if is_ensemble(path):
+        return EnsemblePredictor.of([load(member, device, precision) for member in read_ensemble(path)], path)
     chosen = resolve_device(device)
     card, tensors = load_model_file(path)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,11 +88,10 @@ class Predictor:
         padding = self._padding(stored.shape[0], stored.shape[1])
         bordered = pad_mirrored(stored.transpose(2, 0, 1), _wider(padding, margin)).transpose(1, 2, 0)
         height, width = bordered.shape[0] - 2 * margin, bordered.shape[1] - 2 * margin
-        scale = pipeline.scale_of(stored)
+        of_tile = self._tile_scorer(stored)
 
         def predict_tile(rows: slice, columns: slice) -> Scores:
-            tile = bordered[rows.start : rows.stop + 2 * margin, columns.start : columns.stop + 2 * margin]
-            return softmax(self._run(pipeline.prepare(tile, scale)), axis=0)
+            return of_tile(bordered[rows.start : rows.stop + 2 * margin, columns.start : columns.stop + 2 * margin])
 
         num_classes = self.classes.num_classes
         mask = np.empty((height, width), self.classes.id_dtype)
@@ -104,6 +103,11 @@ class Predictor:
             if maps is not None:
                 maps[:, rows] = scores
         return SegmentationResult(crop(mask, padding), self.classes, None if maps is None else crop(maps, padding))
+
+    def _tile_scorer(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], Scores]:
+        """What gives the probabilities (K, H, W) of a tile of an image, its margin included in the tile."""
+        scale = self.pipeline.scale_of(stored)
+        return lambda tile: softmax(self._run(self.pipeline.prepare(tile, scale)), axis=0)
 
     def _logits(self, stored: NDArray[Any]) -> Scores:
         """Logits of a whole image: (K, H, W), or (K,) for classification.

@@ -1,0 +1,112 @@
+"""Several networks used as one model: their class probabilities are averaged, pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.errors import ModelFileError
+from segkit.inference.predictor import Predictor, Scores
+from segkit.modelfile import ModelCard
+from segkit.pipeline import softmax
+from segkit.structures import PARTS
+
+_SHARED = (
+    "channels",
+    "convert",
+    "axis",
+    "stride_multiple",
+    "stride_remainder",
+    "margin",
+    "tile",
+    "overlap",
+    "whole_limit",
+)
+"""What the pipelines must agree on for tiles to be the same; normalization is each network's own."""
+
+
+class EnsemblePredictor(Predictor):
+    """Predicts as its members together; each prepares the image in its own way.
+
+    `of` makes one and checks that the members fit together.
+
+    Args:
+        members: predictors of equal task, classes and size rules, at least one.
+    """
+
+    def __init__(self, members: Sequence[Predictor]) -> None:
+        first = members[0]
+        notes = dict.fromkeys(note for member in members for note in member.notes)
+        super().__init__(
+            _Engines(len(members), first.engine.description),
+            first.pipeline,
+            first.classes,
+            first.task,
+            _joined(members),
+            tuple(notes),
+        )
+        self.members = tuple(members)
+
+    @classmethod
+    def of(cls, members: Sequence[Predictor], source: Path) -> EnsemblePredictor:
+        """The ensemble that a file lists; raises `ModelFileError` where its members do not fit together."""
+        first = members[0]
+        for member in members[1:]:
+            differing = [name for name in _SHARED if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
+            if member.task != first.task:
+                differing.append("task")
+            if member.classes.to_dict() != first.classes.to_dict():
+                differing.append("classes")
+            if differing:
+                raise ModelFileError(
+                    f"the models that {source} lists differ in {', '.join(differing)}; an ensemble is of networks "
+                    "trained alike"
+                )
+        return cls(members)
+
+    def _logits(self, stored: NDArray[Any]) -> Scores:
+        """The logarithm of the mean probabilities, which softmax turns back into them."""
+        # No member is asked through its own `segment`, which would decide on a class.
+        mean = _mean([softmax(member._logits(stored), axis=0) for member in self.members])
+        with np.errstate(divide="ignore"):  # a class that every member excludes
+            return np.log(mean)
+
+    def _tile_scorer(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], Scores]:
+        scorers = [member._tile_scorer(stored) for member in self.members]
+        return lambda tile: _mean([scorer(tile) for scorer in scorers])
+
+
+class _Engines:
+    """Stands for the engines of the members, for people; each member runs its own."""
+
+    def __init__(self, count: int, description: str) -> None:
+        self.description = f"ensemble of {count} networks, {description}"
+
+    def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Never called: images are prepared by the member that they are for."""
+        raise NotImplementedError
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    """One after the other: the members' maps stacked would be a copy of them all."""
+    total = scores[0].copy()
+    for further in scores[1:]:
+        total += further
+    total /= np.float32(len(scores))
+    return total
+
+
+def _joined(members: Sequence[Predictor]) -> ModelCard | None:
+    """The first member's card, which knows the images of all: what one of them was trained on, all were."""
+    cards = [member.card for member in members if member.card is not None]
+    if len(cards) < len(members):
+        return None
+    hashes = {
+        part: list(dict.fromkeys(image for card in cards for image in card.data.get("hashes", {}).get(part, ())))
+        for part in PARTS
+    }
+    return cards[0].model_copy(update={"data": {**cards[0].data, "hashes": hashes}, "scores": {}})
