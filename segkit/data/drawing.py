@@ -18,6 +18,9 @@ from segkit.structures import Annotation, Polygons, Region, RunLengths
 Size = tuple[int, int]
 Pixels = NDArray[np.bool_]
 
+MAX_OUTLINE = 2**23
+"""Longest outline that is filled, in pixels: pycocotools takes some dozen bytes for every pixel of it."""
+
 
 def draw_classes(
     annotation: Annotation, indices: Mapping[str, int], size: Size, unclaimed: int, ignored: int
@@ -68,15 +71,14 @@ def draw_region(region: Region, size: Size, read: Callable[[Path], NDArray[Any]]
         read: reads the mask file of a `MaskFile`.
 
     Raises:
-        DataError: a region has another size than the image.
+        DataError: a region has another size than the image, or reaches absurdly far beyond it.
         UnreadableFileError: a mask file that cannot be read.
     """
     if isinstance(region, Polygons):
-        rings = [ring.astype(np.float64).ravel().tolist() for ring in region.rings]
-        return _decode(coco_mask.merge(coco_mask.frPyObjects(rings, *size)))
+        return _decode(fill_polygons(region, size))
     if isinstance(region, RunLengths):
         _require_size(region.size, size, "a region")
-        return _decode({"size": list(region.size), "counts": region.counts})
+        return _decode(region)
     values = read(region.path)
     _require_size(values.shape, size, region.path.name)
     return values != 0 if region.value is None else values == region.value
@@ -88,8 +90,31 @@ def encode_region(pixels: NDArray[Any]) -> RunLengths:
     return RunLengths((pixels.shape[0], pixels.shape[1]), encoded["counts"])
 
 
-def _decode(encoded: Mapping[str, Any]) -> Pixels:
+def fill_polygons(region: Polygons, size: Size) -> RunLengths:
+    """What polygons enclose, as `draw_region` fills them; raises `DataError` where they reach absurdly far."""
+    _require_fillable(region)
+    rings = [ring.astype(np.float64).ravel().tolist() for ring in region.rings]
+    return RunLengths(size, coco_mask.merge(coco_mask.frPyObjects(rings, *size))["counts"])
+
+
+def region_area(region: RunLengths) -> int:
+    """Its number of pixels."""
+    return int(coco_mask.area({"size": list(region.size), "counts": region.counts}))
+
+
+def _decode(region: RunLengths) -> Pixels:
+    encoded = {"size": list(region.size), "counts": region.counts}
     return np.ascontiguousarray(coco_mask.decode(encoded)).astype(np.bool_)
+
+
+def _require_fillable(region: Polygons) -> None:
+    edges = [np.abs(ring - np.roll(ring, 1, axis=0)).max(axis=1) for ring in region.rings]
+    length = sum(float(edge.sum(dtype=np.float64)) for edge in edges)
+    if not length <= MAX_OUTLINE:
+        left, top, right, bottom = region.box
+        raise DataError(
+            f"an outline from ({left:g}, {top:g}) to ({right:g}, {bottom:g}) is longer than {MAX_OUTLINE:,} pixels"
+        )
 
 
 def _require_size(found: tuple[int, ...], size: Size, what: str) -> None:

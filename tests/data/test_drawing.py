@@ -109,6 +109,13 @@ def test_a_label_that_is_no_class_is_named() -> None:
         painted(annotation(("bird", rectangle(0, 0, 1, 1))), (2, 2))
 
 
+def test_an_outline_that_reaches_absurdly_far_is_named_before_memory_is_taken() -> None:
+    with pytest.raises(DataError, match=r"from \(0, 0\) to \(1e\+09, 2\) is longer than 8,388,608 pixels"):
+        draw_region(rectangle(0, 0, 1e9, 2), (2, 4))
+    with pytest.raises(DataError, match="is longer than"):
+        draw_region(polygons([(0, 0), (float("nan"), 1), (2, 2)]), (2, 4))
+
+
 def test_a_region_of_another_size_is_named() -> None:
     region = encode_region(np.ones((2, 3), bool))
     with pytest.raises(DataError, match="a region is of 3 x 2 pixels, and its image of 4 x 2"):

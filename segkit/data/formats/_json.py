@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from segkit.errors import UnreadableFileError
 
@@ -57,14 +57,14 @@ def objects_in(path: Path, content: Mapping[str, Any], key: str) -> list[dict[st
     return value
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a finite number that float32 holds: `true`, `NaN` and 1e99 are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -1e38 < value < 1e38
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[float]:
     """Whether a value is a whole number, written as 3 or 3.0."""
-    return is_number(value) and math.floor(value) == value  # type: ignore[arg-type]
+    return is_number(value) and math.floor(value) == value
 
 
 def kind_of(value: object) -> str:

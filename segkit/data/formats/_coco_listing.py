@@ -1,0 +1,151 @@
+"""From COCO's files to records: images that are there with their objects, and findings about everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from segkit.data.findings import Finding, shown
+from segkit.data.formats._base import Listing
+from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._coco_files import CocoFile, ImageFolders, declared_by, image_of
+from segkit.data.formats._folders import IMAGE_WORDS, find_class_file
+from segkit.data.formats._ids import duplicate_ids, unique_ids
+from segkit.data.rules import finding
+from segkit.errors import DataError
+from segkit.ops.words import counted
+from segkit.structures import Annotation, ObjectAnnotation, Record, TaskName
+
+ReadObjects = Callable[[Mapping[str, Any]], Annotation]
+"""The objects of an entry of `images`; raises `DataError` that says why they cannot be read."""
+
+
+@dataclass
+class ListedFile:
+    """What one COCO file says about images.
+
+    Attributes:
+        file: the COCO file.
+        records: id -> image that is there, with its objects.
+        missing: names of images that are not there.
+        broken: name of an image -> why its objects cannot be read.
+        repeated: images that differ by the suffix alone, or are listed twice.
+        strangers: ids of images that annotations are of and that are not listed.
+    """
+
+    file: CocoFile
+    records: dict[str, Record] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    repeated: list[Path] = field(default_factory=list)
+    strangers: tuple[str, ...] = ()
+
+
+def list_images(file: CocoFile, root: Path, read_objects: ReadObjects) -> ListedFile:
+    """The images of one file; raises `DataError` where it cannot be said which image is meant."""
+    folders, listed = ImageFolders(root, file), ListedFile(file)
+    for image in file.images:
+        found = folders.find(image["file_name"])
+        if found is None:
+            listed.missing.append(image["file_name"])
+            continue
+        path, name = found
+        id_ = _id(name)
+        if id_ in listed.records:
+            listed.repeated += [listed.records[id_].image, path]
+            continue
+        try:
+            annotation = read_objects(image)
+        except DataError as error:
+            listed.broken[shown(path, root)] = str(error)
+        else:
+            listed.records[id_] = Record(id_, path, split=file.split, annotation=annotation)
+    strangers = set(map(image_of, file.annotations)) - {image["id"] for image in file.images}
+    listed.strangers = tuple(sorted(map(str, strangers)))
+    return listed
+
+
+def _id(name: str) -> str:
+    """The path without suffix; steps upwards, and a folder called images in front, do not count."""
+    parts = [part for part in PurePosixPath(name).with_suffix("").parts if part not in ("..", "/")]
+    return "/".join(parts[1:] if len(parts) > 1 and parts[0].lower() in IMAGE_WORDS else parts)
+
+
+def listing_of(root: Path, layout: str, listed: Sequence[ListedFile], task: TaskName | None) -> Listing:
+    """The listing of these files for a task; where none is named, outlines come before boxes.
+
+    Raises `DataError` where no image is there, nothing is marked, or two files describe one image.
+    """
+    _require_images(listed)
+    records, id_notes = unique_ids([record for one in listed for record in one.records.values()])
+    _require_described_once(listed)
+    objects = [one for record in records if record.annotation for one in record.annotation.objects]
+    if not objects and not any(one.broken for one in listed):
+        raise DataError(f"{listed[0].file.path}: no object is marked in any of its images that are there")
+    has_outlines = any(one.region is not None for one in objects)
+    chosen: TaskName = "segment" if has_outlines and task != "detect" else "detect"
+    assigned = apply_split_files(root if root.is_dir() else root.parent, records)
+    used = {one.label for one in objects if not one.ignored}
+    return Listing(
+        root=root,
+        layout=f"{layout}, {' + '.join(shown(one.file.path, root) for one in listed)}",
+        task=chosen,
+        records=tuple(sorted(assigned.records, key=lambda record: record.id)),
+        class_file=find_class_file(root if root.is_dir() else root.parent),
+        declared=declared_by([one.file for one in listed], used, chosen == "segment"),
+        notes=(*id_notes, *_notes(objects, chosen), *assigned.notes),
+        findings=(*_findings(listed, assigned.records, root), *assigned.findings),
+    )
+
+
+def _require_images(listed: Sequence[ListedFile]) -> None:
+    if any(one.records or one.broken for one in listed):
+        return
+    first = listed[0]
+    if not first.missing:
+        raise DataError(f"{first.file.path} lists no image")
+    raise DataError(
+        f"{first.file.path} lists {counted(len(first.missing), 'image')}, and none is there, for example "
+        f"{first.missing[0]!r}; put them beside it, or into images/ or a folder called like their split"
+    )
+
+
+def _require_described_once(listed: Sequence[ListedFile]) -> None:
+    described: dict[Path, CocoFile] = {}
+    for one in listed:
+        for record in one.records.values():
+            other = described.setdefault(record.image, one.file)
+            if other is not one.file:
+                raise DataError(
+                    f"{other.path.name} and {one.file.path} both describe {record.image.name}; "
+                    "name the one to read in place of the folder, or take the other away"
+                )
+
+
+def _notes(objects: Sequence[ObjectAnnotation], task: TaskName) -> Iterator[str]:
+    ignored = sum(one.ignored for one in objects)
+    if ignored:
+        yield f"not counted: {counted(ignored, 'object')} marked as crowd or to be ignored"
+    bare = sum(one.region is None for one in objects)
+    if bare and task == "segment":
+        yield f"{counted(bare, 'object')} without an outline leave no trace in the masks"
+
+
+def _findings(listed: Sequence[ListedFile], records: Sequence[Record], root: Path) -> Iterator[Finding]:
+    for one in listed:
+        name = one.file.path.name
+        if one.missing:
+            message = f"{name} names images that are not there ({len(one.missing)}): add them, or take them out of it"
+            yield finding("missing-image", message, one.missing)
+        if one.broken:
+            reasons = "; ".join(f"{image}: {reason}" for image, reason in list(one.broken.items())[:3])
+            message = (
+                f"{name}: the objects of {counted(len(one.broken), 'image')} cannot be read ({reasons}); correct them"
+            )
+            yield finding("unreadable-annotation", message, one.broken)
+        if one.strangers:
+            message = f"{name} marks objects in images it does not list, of the ids {', '.join(one.strangers[:10])}"
+            yield finding("orphan-mask", message, [shown(one.file.path, root)])
+    yield from duplicate_ids([file for one in listed for file in one.repeated], records, root)
