@@ -38,6 +38,8 @@ def check(
 ) -> None:
     """Name every problem of DATA with its files; exit code 1 when training would refuse it."""
     from segkit.data.config import DataConfig
+    from segkit.data.description import describe_data
+    from segkit.data.object_sizes import measure_objects
     from segkit.data.opening import open_dataset
     from segkit.experiment.console import Teller
     from segkit.experiment.flags import flags_of
@@ -58,28 +60,31 @@ def check(
     config = DataConfig.parse(given, "options", flags_of(given))
     with Teller(quiet=as_json).progress("reading") as advance:
         dataset = open_dataset(data, config, progress=advance, task=task)
+    described = describe_data(dataset, measure_objects(dataset))
     if as_json:
-        typer.echo(json.dumps(_document(dataset), indent=1))
+        typer.echo(json.dumps(_document(dataset, described), indent=1))
     else:
-        _print(dataset)
+        _print(dataset, described)
     if dataset.errors:
         raise typer.Exit(NOT_COMPLETED)
 
 
-def _document(dataset: OpenDataset) -> dict[str, Any]:
+def _document(dataset: OpenDataset, described: dict[str, Any]) -> dict[str, Any]:
     return {
         "data": str(dataset.root),
         "read_as": dataset.listing.layout,
         "images": {part: len(ids) for part, ids in dataset.splits().items()},
         "classes": list(dataset.classes.names),
+        "fingerprint": described,
         "findings": [dataclasses.asdict(found) for found in dataset.findings],
     }
 
 
-def _print(dataset: OpenDataset) -> None:
+def _print(dataset: OpenDataset, described: dict[str, Any]) -> None:
+    from segkit.data.description import table
     from segkit.data.opening import describe_finding
 
-    for line in dataset.describe():
+    for line in (*dataset.describe(), "", *table(described)):
         typer.echo(line)
     for found in dataset.findings:
         # Every file has its own line here; the description of a finding names only the first ones.

@@ -32,7 +32,8 @@ def fingerprint(dataset: OpenDataset, foreground: bool = False, progress: Progre
         - `class_pixels`, `class_images`: per part and class name; labels of classification count as images;
         - `spacing`: smallest, median and largest distance of rows and of columns in mm, and the `images` that state
           it; only where some do;
-        - `intensities`: see `segkit.data.normalization.measure_intensities`; from the training part only;
+        - `intensities`: see `segkit.data.normalization.measure_intensities`; from the training part only, None where
+          that is empty or its images have different numbers of channels;
         - `hashes`: per part the `pixel_hash` of every image.
     """
     parts = {part: dataset.split(part) for part in PARTS}
@@ -51,7 +52,7 @@ def fingerprint(dataset: OpenDataset, foreground: bool = False, progress: Progre
         "intensities": None,
         "hashes": {part: [image.pixel_hash for image in found] for part, found in images.items()},
     }
-    if images["train"]:
+    if len({len(image.mean) for image in images["train"]}) == 1:
         units = [record.unit for record in parts["train"]]
         described["intensities"] = measure_intensities(images["train"], units)
     if foreground and images["train"]:
