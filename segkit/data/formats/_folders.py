@@ -105,6 +105,11 @@ def holds_other_files_only(folder: Path) -> bool:
     return not holds_images(folder) and any(True for _ in _walk(str(folder), ""))
 
 
+def names_below(folder: Path) -> Iterator[str]:
+    """The names of all files below a folder, relative to it, with forward slashes, unsorted; hidden ones left out."""
+    return _walk(str(folder), "")
+
+
 def files_below(folder: Path, suffix: str) -> Iterator[Path]:
     """The files with a suffix (lower case, with the dot) in the folder and below it, unsorted; hidden ones left out."""
     return (folder / name for name in _walk(str(folder), "") if cut_suffix(name)[1].lower() == suffix)
