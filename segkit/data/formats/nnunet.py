@@ -232,7 +232,8 @@ def _numbered_labels(dataset: OpenDataset, record: Record, labels: Mapping[str, 
     assert mask is not None
     table = [0 if index == classes.background else labels[name] for index, name in enumerate(classes.names)]
     dtype = np.uint8 if len(labels) <= 256 else np.uint16
-    return np.array([*table, labels.get(_IGNORE, 0)], dtype)[mask]  # what is not counted is -1, the last entry
+    ids: NDArray[np.uint8 | np.uint16] = np.array([*table, labels.get(_IGNORE, 0)], dtype)
+    return ids[mask]  # what is not counted is -1, the last entry
 
 
 def _names_of_channels(dataset: OpenDataset, channels: int) -> tuple[str, ...]:

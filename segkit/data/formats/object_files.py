@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -93,10 +93,15 @@ def _folders(root: Path) -> Iterator[tuple[Path, Path | None, str | None]]:
     for folder in subfolders(root):
         split = SPLITS.get(folder.name.lower())
         for image in subfolders(folder) if split else [folder]:
-            by_name = {inner.name.lower(): inner for inner in subfolders(image)}
-            images = next((by_name[word] for word in IMAGE_WORDS if word in by_name), None)
+            images = _inside(image, IMAGE_WORDS)
             if images is not None:
-                yield images, next((by_name[word] for word in MASK_WORDS if word in by_name), None), split
+                yield images, _inside(image, MASK_WORDS), split
+
+
+def _inside(folder: Path, words: Sequence[str]) -> Path | None:
+    """The folder called by one of the words; names are tried, as listing a folder of thousands of images takes long."""
+    names = [name for word in words for name in (word, word.capitalize())]
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def _is_one_image(images: Path, masks: Path) -> bool:
