@@ -103,6 +103,7 @@ def make_plan(
         update={
             "task": task,
             "normalization": normalization,
+            "data": config.data.model_copy(update={"channel_names": channel_names or None}),
             "model": config.model.model_copy(update={"backbone": model.backbone, "decoder": model.decoder}),
             "sampling": SamplingSettings(**vars(sampling)),
             "training": training,

@@ -19,6 +19,7 @@ from segkit.models.complexity import Complexity, measure_complexity
 from segkit.models.config import ModelConfig, Option
 from segkit.models.factory import build_model, refuse_without_effect
 from segkit.models.model import Model
+from segkit.pipeline import Pipeline
 
 USUAL_SIZE = 224
 IMAGENET_CLASSES = 1000
@@ -33,12 +34,14 @@ class Description:
         config: what it is built from.
         complexity: its layers.
         effective: of every map of the backbone and of the logits, where an image was given.
+        pipeline: what a model file does to an image before the network; None for a network by its name.
     """
 
     name: str
     config: ModelConfig
     complexity: Complexity
     effective: tuple[EffectiveField, ...] = ()
+    pipeline: Pipeline | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -46,7 +49,9 @@ class Description:
             {"name": field.name, "channels": field.channels, "stride": field.stride, "size": field.size}
             for field in self.effective
         ]
-        more = {"effective_fields": fields} if fields else {}
+        more: dict[str, Any] = {"effective_fields": fields} if fields else {}
+        if self.pipeline is not None:
+            more["pipeline"] = self.pipeline.model_dump(mode="json")
         return {"name": self.name, "model": self.config.model_dump(), **self.complexity.to_dict(), **more}
 
 
@@ -127,13 +132,15 @@ def _describe_model(name: str, size: int | None, image: str | Path | None) -> De
         network = build_without_weights(ModelConfig.parse(card.model, source="model"))
         own = card.pipeline.get("center_crop") or card.pipeline.get("size") or (natural_size(network),) * 2
         sides = (size, size) if size else (own[0], own[1])
-        return Description(name, network.config, measure_complexity(network, network.config.in_channels, sides))
+        complexity = measure_complexity(network, network.config.in_channels, sides)
+        return Description(name, network.config, complexity, pipeline=Pipeline.parse(card.pipeline, source=name))
     if size is not None:
         raise UsageError("the image has a size of its own; give either '--size' or '--image'")
-    subject = open_subject(load(name, precision="fp32"), image)
+    predictor = load(name, precision="fp32")
+    subject = open_subject(predictor, image)
     height, width = subject.batch.shape[-2:]
     complexity = measure_complexity(subject.network, subject.network.config.in_channels, (height, width))
-    return Description(name, subject.network.config, complexity, tuple(effective_fields(subject)))
+    return Description(name, subject.network.config, complexity, tuple(effective_fields(subject)), predictor.pipeline)
 
 
 def _is_model(name: str) -> bool:

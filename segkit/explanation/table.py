@@ -51,6 +51,8 @@ def summary(described: Description) -> list[str]:
         f"{count(complexity.parameters)} parameters, {short_count(complexity.multiply_adds)} multiply-adds, "
         f"{count(complexity.connections)} connections, {short_bytes(complexity.memory)} of outputs (float32)"
     ]
+    if described.pipeline is not None:
+        lines += described.pipeline.describe()
     if complexity.not_run:
         lines.append(f"{count(complexity.not_run)} of the parameters belong to layers that prediction does not run")
     if any(layer.field is None and not layer.sees_whole_image for layer in complexity.layers):

@@ -24,7 +24,7 @@ def data_summary(run: RunFiles) -> dict[str, Any] | None:
         "counts": counts,
         "classes": _class_shares(run, parts),
         "of": "pixels" if "class_pixels" in run.fingerprint else "images",
-        "facts": _facts(run.fingerprint),
+        "facts": [*_facts(run.fingerprint), *_preprocessing(run.config)],
     }
 
 
@@ -53,15 +53,27 @@ def _class_shares(run: RunFiles, parts: list[str]) -> list[dict[str, Any]]:
 
 
 def _facts(fingerprint: dict[str, Any]) -> list[tuple[str, str]]:
-    """Sizes, types, channels and intensities in words."""
+    """Sizes, spacing, types, channels and intensities in words."""
     facts = []
     for name, (height, width) in (fingerprint.get("sizes") or {}).items():
         facts.append((f"{name.capitalize()} image", f"{width:g} × {height:g} pixels"))
+    if spacing := fingerprint.get("spacing"):
+        rows, columns = zip(*(spacing[name] for name in ("smallest", "median", "largest")), strict=True)
+        words = " × ".join(f"{low:.3g} to {high:.3g} ({middle:.3g})" for low, middle, high in (rows, columns))
+        facts.append(("Spacing (median)", f"{words} mm, {spacing['images']} images"))
     for key, title in (("dtypes", "Stored as"), ("channels", "Channels")):
         if found := fingerprint.get(key):
             facts.append((title, ", ".join(f"{kind} ({count} images)" for kind, count in found.items())))
     if intensities := fingerprint.get("intensities"):
-        facts.append(("Range", f"{intensities['low']:g} to {intensities['high']:g}"))
+        ranges = zip(intensities["low"], intensities["high"], strict=True)
+        facts.append(("Stored values", ", ".join(f"{low:.5g} to {high:.5g}" for low, high in ranges)))
         for key, title in (("mean", "Mean per channel"), ("std", "Deviation per channel")):
-            facts.append((title, ", ".join(f"{value:.3f}" for value in intensities[key])))
+            facts.append((title, ", ".join(f"{value:.4g}" for value in intensities[key])))
     return facts
+
+
+def _preprocessing(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """How stored values became the network's, and what the channels show."""
+    names = (config.get("data") or {}).get("channel_names")
+    facts = [("Channels show", ", ".join(map(str, names)))] if names else []
+    return [*facts, *([("Normalization", str(config["normalization"]))] if config.get("normalization") else [])]

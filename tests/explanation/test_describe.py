@@ -53,11 +53,15 @@ def test_a_model_file_and_an_image(tmp_path: Path) -> None:
     plain = describe(str(model), size=64)
     assert plain.config.num_classes == 3
     assert plain.effective == ()
+    assert "normalization: 8bit, stored values 0 to 255 become 0 to 1" in "\n".join(summary(plain))
+    assert plain.to_dict()["pipeline"]["normalization"] == "8bit"
     found = describe(str(model), image=write_image(tmp_path / "image.png"))
     assert found.complexity.size == (64, 64)
     assert [field.name for field in found.effective] == ["map 1", "map 2", "map 3", "map 4", "map 5", "logits"]
     assert "effective receptive field of map 1" in "\n".join(summary(found))
     assert len(found.to_dict()["effective_fields"]) == 6
+    assert found.pipeline == plain.pipeline
+    assert describe("lenet5").pipeline is None
 
 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:

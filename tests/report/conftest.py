@@ -29,7 +29,12 @@ def run_folder(tmp_path: Path) -> Path:
     """A finished run of twelve test images whose names and classes try to break out of the page."""
     folder = tmp_path / "cells-unet-plain-1"
     folder.mkdir()
-    settings = {"path": HOSTILE, "task": "segment", "model": {"backbone": "plain", "decoder": "unet"}}
+    settings: dict[str, object] = {
+        "path": HOSTILE,
+        "task": "segment",
+        "model": {"backbone": "plain", "decoder": "unet"},
+    }
+    settings |= {"normalization": "percentile", "data": {"channel_names": ["phase <i>contrast</i>"]}}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
     _write_json(folder / "splits.json", {"train": ["a", "b"], "val": ["c"], "test": ["d"]})
     _write_json(
@@ -42,7 +47,8 @@ def run_folder(tmp_path: Path) -> Path:
         "dtypes": {"uint16": 1216},
         "channels": {"1": 1216},
         "class_pixels": dict.fromkeys(("train", "val", "test"), shares),
-        "intensities": {"low": 0.0, "high": 4095.0, "mean": [0.25], "std": [0.125]},
+        "spacing": {"smallest": [0.5, 0.5], "median": [0.7, 0.6], "largest": [1.0, 0.9], "images": 1000},
+        "intensities": {"low": [3.0], "high": [4095.0], "mean": [1023.75], "std": [511.5], "ranges": [900.0, 4000.0]},
         "hashes": {"train": ["0123abcd"]},
     }
     _write_json(folder / "fingerprint.json", fingerprint)
