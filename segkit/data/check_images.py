@@ -72,6 +72,13 @@ def _values(images: Images, root: Path) -> Iterator[Finding]:
     if constant:
         message = f"{counted(len(constant), 'image')} with one value everywhere; look whether they belong here"
         yield about_images("constant-image", message, constant, root)
+    moving = those(lambda image: image.frames > 1)
+    if moving:
+        message = (
+            f"{counted(len(moving), 'animation')}, of which only the first frame is read; "
+            "save each frame that matters as its own file"
+        )
+        yield about_images("animated-image", message, moving, root)
     hiding = those(lambda image: image.hidden > 0)
     if hiding:
         worst, image = max(images, key=lambda pair: pair[1].hidden)

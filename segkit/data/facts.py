@@ -39,6 +39,7 @@ class ImageFacts:
         spacing: distance between the centres of rows and of columns in mm, where the file states it.
         thumbnail: what the image looks like, see `segkit.data.near_duplicates`.
         hidden: share of the pixels that are more transparent than opaque and hold different colours all the same.
+        frames: of an animation, of which the first was measured.
         error: why the file cannot be read, in words; every other attribute is empty then.
     """
 
@@ -57,6 +58,7 @@ class ImageFacts:
     spacing: tuple[float, float] | None = None
     thumbnail: str = ""
     hidden: float = 0.0
+    frames: int = 1
     error: str | None = None
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segkit.data.readers._base import READERS, STEPS_INSIDE, Raster, decoding, reader_name
+from segkit.data.readers._tiff_regions import inside, read_tiff_region
+from segkit.data.readers.tiff import TIFF_SUFFIXES
 from segkit.errors import UnreadableFileError
 from segkit.ops.files import write_atomically
 from segkit.structures import ClassMap
@@ -62,6 +64,27 @@ def read_image(path: str | Path) -> NDArray[Any]:
         UnreadableFileError: missing, damaged, cut short, no image, or too large.
     """
     return read_raster(path).image()
+
+
+def read_region(path: str | Path, top: int, left: int, height: int, width: int) -> NDArray[Any]:
+    """A part of the image in a file, cut off at its border; of a TIFF file no more is read than the part needs.
+
+    Returns:
+        (H, W, C) as `read_image` gives it, H and W at most `height` and `width`.
+
+    Raises:
+        UnreadableFileError: as `read_image` does, and where the part lies outside the image.
+    """
+    path = Path(path)
+    region = top, left, height, width
+    if reader_name(path) in TIFF_SUFFIXES:
+        with decoding(path):
+            part = read_tiff_region(path, region)
+        if part is not None:
+            return part.image()
+    image = read_image(path)
+    top, left, height, width = inside(path, region, image.shape[:2])
+    return image[top : top + height, left : left + width]
 
 
 def read_mask(path: str | Path) -> NDArray[Any]:

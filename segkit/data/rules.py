@@ -73,6 +73,7 @@ RULES: dict[str, Rule] = {
         Severity.WARNING, "images state different distances between pixels, so objects of one size look different"
     ),
     "constant-image": Rule(Severity.WARNING, "all pixels of an image are equal"),
+    "animated-image": Rule(Severity.WARNING, "an image file holds several frames, of which the first is read"),
     "lossy-mask": Rule(Severity.ERROR, "a mask is stored in a format that alters its values (JPEG)", _ACCEPTED),
     "class-overlap": Rule(Severity.WARNING, "mask files of two classes claim the same pixels"),
     "instance-ids": Rule(Severity.ERROR, "masks number objects instead of naming classes"),

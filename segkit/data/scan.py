@@ -162,6 +162,7 @@ def _measure_image(paths: Sequence[Path], convert: Convert) -> ImageFacts:
         spacing=raster.spacing,
         thumbnail=thumbnail(image),
         hidden=hidden_share(raster.pixels) if raster.alpha else 0.0,
+        frames=raster.frames,
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from segkit.data.image_io import read_image, read_mask, read_raster
+from segkit.data.opening import open_dataset
 from segkit.data.readers._base import MAX_PIXELS, orient
 from segkit.errors import UnreadableFileError
 
@@ -66,11 +67,21 @@ def test_jpeg_decodes_as_opencv_does(tmp_path: Path) -> None:
     assert read_raster(tmp_path / "image.JPG").lossy
 
 
-def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8), (200, 30, 60)).convert("CMYK").save(tmp_path / "print.jpg", quality=100)
+@pytest.mark.parametrize("stored", ["CMYK", "YCCK"])
+@pytest.mark.parametrize("inks", [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 255, 0), (0, 0, 0, 255), (10, 200, 90, 60)])
+def test_inks_become_the_colors_they_print(tmp_path: Path, stored: str, inks: tuple[int, ...]) -> None:
+    """By the formula of Pillow and PostScript, R = (255 - C)(255 - K) / 255; Adobe's files store 255 - ink."""
+    sheet = np.full((16, 16, 4), 255 - np.array(inks), np.uint8)
+    encoded = imagecodecs.jpeg8_encode(sheet, level=100, colorspace="CMYK", outcolorspace=stored)
+    assert b"Adobe" in encoded
+    (tmp_path / "print.jpg").write_bytes(encoded)
+    *colors, black = inks
+    expected = [(255 - ink) * (255 - black) / 255 for ink in colors]
     read = read_image(tmp_path / "print.jpg")
-    assert read.shape == (8, 8, 3)
-    assert abs(read[0, 0].astype(int) - (200, 30, 60)).max() <= 3
+    assert read.shape == (16, 16, 3)
+    assert abs(read - np.array(expected)).max() <= 2
+    with Image.open(tmp_path / "print.jpg") as image:
+        np.testing.assert_array_equal(read, np.asarray(image.convert("RGB")))
 
 
 def test_two_level_png_is_0_and_255(tmp_path: Path) -> None:
@@ -121,12 +132,14 @@ def test_tiff_of_plain_pages_has_one_channel_per_page(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "pages.tif"), np.moveaxis(pages, 0, -1))
 
 
-def test_stacks_are_refused(tmp_path: Path) -> None:
+def test_stacks_are_no_image(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "depth.tif", random_image(4, 20, 20), imagej=True, metadata={"axes": "ZYX"})
-    with pytest.raises(UnreadableFileError, match=r"a stack with axes ZYX and shape \(4, 20, 20\); save each slice"):
+    with pytest.raises(
+        UnreadableFileError, match=r"a volume of 20 x 20 x 4; name one of its slices, for example .*depth"
+    ):
         read_image(tmp_path / "depth.tif")
     tifffile.imwrite(tmp_path / "many.tif", random_image(30, 40, 50))
-    with pytest.raises(UnreadableFileError, match="30 pages or channels, at most 16"):
+    with pytest.raises(UnreadableFileError, match="a volume of 40 x 50 x 30"):
         read_image(tmp_path / "many.tif")
 
 
@@ -224,11 +237,21 @@ def test_pixel_bombs_are_refused_before_decoding(tmp_path: Path, side: int) -> N
         read_image(tmp_path / "bomb.png")
 
 
-def test_animations_are_refused(tmp_path: Path) -> None:
-    frames = [Image.fromarray(random_image(8, 8, 3)), Image.new("RGB", (8, 8))]
-    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
-    with pytest.raises(UnreadableFileError, match="an animation of 2 frames; save each frame"):
-        read_image(tmp_path / "moving.webp")
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_of_an_animation_the_first_frame_is_read_and_the_check_says_so(tmp_path: Path, suffix: str) -> None:
+    frames = [np.full((8, 8, 3), 10 * number, np.uint8) for number in range(3)]
+    first, *others = map(Image.fromarray, frames)
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        others[0].save(tmp_path / name / "still.png")
+    first.save(tmp_path / "cats" / f"moving{suffix}", save_all=True, append_images=others, lossless=True)
+    path = tmp_path / "cats" / f"moving{suffix}"
+    np.testing.assert_array_equal(read_image(path), frames[0])
+    assert read_raster(path).frames == 3
+    dataset = open_dataset(tmp_path, task="classify")
+    (found,) = [found for found in dataset.findings if found.code == "animated-image"]
+    assert (found.severity, found.files) == ("warning", (f"cats/moving{suffix}",))
+    assert found.message.startswith("1 animation, of which only the first frame is read")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "deep"])

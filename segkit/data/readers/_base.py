@@ -106,6 +106,7 @@ class Raster:
         orientation: the EXIF orientation 1 to 8 that was applied.
         lossy: the file format may have altered the values.
         spacing: distance between the centres of neighbouring rows and columns in mm, where the file states it.
+        frames: of an animation, whose first is in `pixels`.
     """
 
     path: Path
@@ -115,6 +116,7 @@ class Raster:
     orientation: int = 1
     lossy: bool = False
     spacing: tuple[float, float] | None = None
+    frames: int = 1
 
     @property
     def kind(self) -> Literal["ids", "palette", "rgb"]:

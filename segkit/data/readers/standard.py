@@ -23,12 +23,13 @@ _DIRECT_MODES = ("L", "LA", "RGB", "RGBA", "P", "I;16")
 def read_standard(path: Path) -> Raster:
     """Decode through Pillow, and 16-bit colour PNG, which Pillow reduces to 8 bits, through libpng.
 
-    Gray samples of 1, 2 or 4 bits are scaled to 0..255, as PNG's specification says; CMYK becomes RGB.
+    Gray samples of 1, 2 or 4 bits are scaled to 0..255, as PNG's specification says; inks (CMYK, YCCK) become RGB.
+    Of an animation the first frame is read.
     """
     try:
         with Image.open(path) as image:
             check_size(path, image.height, image.width)
-            _refuse_animation(path, image)
+            frames = _frames(image)
             deep = (
                 image.format == "PNG"
                 and any(str(tile.args).endswith(";16B") for tile in image.tile)
@@ -45,6 +46,7 @@ def read_standard(path: Path) -> Raster:
                 alpha=image.mode in ("LA", "RGBA"),
                 orientation=orientation,
                 lossy=image.format in ("JPEG", "MPO"),
+                frames=frames,
             )
     except UnidentifiedImageError:
         raise UnreadableFileError(
@@ -60,11 +62,9 @@ for _suffix in _SUFFIXES:
     READERS.register(_suffix)(read_standard)
 
 
-def _refuse_animation(path: Path, image: Image.Image) -> None:
+def _frames(image: Image.Image) -> int:
     # Phones write a preview behind the photograph in one JPEG (MPO): no animation, the first is the photograph.
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise UnreadableFileError(path, f"an animation of {frames} frames; save each frame as its own file")
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
 
 
 def _orientation(image: Image.Image) -> int:
