@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.data.csv_table import format_table
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import Assigned, apply_split_files
 from segkit.data.formats._dataset_json import DATASET_FILE, objects_under, peek, read_dataset_json
@@ -32,7 +33,7 @@ from segkit.data.image_io import IMAGE_SUFFIXES, read_channels, write_image
 from segkit.data.samples import load_sample
 from segkit.data.split_files import assign_parts, unknown_names
 from segkit.errors import DataError, UnreadableFileError
-from segkit.ops.files import make_folder
+from segkit.ops.files import make_folder, write_atomically
 from segkit.ops.words import counted
 from segkit.structures import Progress, Record, TaskName, palette
 
@@ -153,8 +154,10 @@ def _assign(root: Path, records: list[Record], ids: Sequence[str]) -> Assigned:
     training = [record for record in records if record.split != "test"]
     assigned, unknown = assign_parts(training, parts, ids)
     others = tuple(record for record in records if record.split == "test")
+    beside = apply_split_files(root, (*assigned, *others), ids)
     note = f"train and val are fold 0 of {count} in {SPLITS_FILE}"
-    return Assigned((*assigned, *others), (note,), tuple(unknown_names(SPLITS_FILE, unknown, records)))
+    findings = (*unknown_names(SPLITS_FILE, unknown, records), *beside.findings)
+    return Assigned(beside.records, (note, *beside.notes), findings)
 
 
 def _first_fold(path: Path) -> tuple[dict[str, str], int]:
@@ -182,7 +185,8 @@ def write_nnunet(dataset: OpenDataset, out: Path, progress: Progress | None = No
 
     Images are PNG, or TIFF where one holds fractions: one file of all channels for gray and colour, else a file per
     channel. Ids become 0 for the background, 1, 2, ... for the other classes, and the next one for pixels that are not
-    counted, as nnU-Net wants them. A validation part becomes the one fold of `splits_final.json`.
+    counted, as nnU-Net wants them. A validation part becomes the one fold of `splits_final.json`, and groups a
+    `groups.csv`, which nnU-Net does not look at. Raises what a `Writer` raises.
     """
     require_task(dataset, "nnU-Net", ("segment",))
     channels, records = _most_common_channels(dataset)
@@ -207,7 +211,10 @@ def write_nnunet(dataset: OpenDataset, out: Path, progress: Progress | None = No
     write_json(out / DATASET_FILE, content)
     if "val" in parts:
         write_json(out / SPLITS_FILE, [{part: parts.get(part, []) for part in ("train", "val")}])
-    return (*_losses(dataset, records, channels, labels), *not_kept(dataset))
+    groups = [(names[record.id], record.group) for record in records if record.group is not None]
+    if groups:
+        write_atomically(out / "groups.csv", format_table(("id", "group"), groups))
+    return (*_losses(dataset, records, channels, labels), *not_kept(dataset, ("groups",)))
 
 
 def _most_common_channels(dataset: OpenDataset) -> tuple[int, list[Record]]:
@@ -254,7 +261,5 @@ def _losses(dataset: OpenDataset, records: Sequence[Record], channels: int, labe
         yield f"the background is called {_BACKGROUND}, not {classes.names[classes.background]}"
     if any(labels[classes.names[index]] != classes.ids[index] for index in classes.foreground):
         yield "classes are numbered 1, 2, 3, ... anew"
-    if classes.other is not None:
-        yield "the numbers of objects are not kept, only their class"
     if classes.colors != palette(classes.num_classes):
         yield "colours of classes are not kept"

@@ -235,11 +235,13 @@ def test_500_mutations_are_an_error_with_the_name_or_a_listing(root: Path) -> No
 
 def test_written_and_read_again_it_is_the_same(root: Path, tmp_path: Path) -> None:
     (root / "split.csv").write_text("id,split\n" + "\n".join(
-        f"objects_{number:03d},{part}" for number, part in enumerate(("train", "train", "val", "test"))
+        f"objects_{number:03d},{part}" for number, part in enumerate(("val", "train", "train", "test"))
     ))  # fmt: skip
+    (root / "groups.csv").write_text("id,group\n" + "".join(f"objects_{n:03d},slide{(n + 1) // 2}\n" for n in range(4)))
     dataset = stated(root)
     assert write_nnunet(dataset, tmp_path / "out") == ()
     back = stated(tmp_path / "out")
+    assert [record.group for record in back.records] == ["slide0", "slide1", "slide1", "slide2"]
     assert back.errors == dataset.errors
     assert back.classes.to_dict() == dataset.classes.to_dict()
     assert back.listing.channel_names == dataset.listing.channel_names
