@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -149,6 +150,15 @@ def test_the_summary_counts_voxels_and_a_broken_volume_stops_nothing(tmp_path: P
         rows = list(csv.DictReader(file))
     assert sum(int(row["pixels"]) for row in rows if row["image"] == str(good)) == 20 * 24 * 5
     assert sum(int(row["pixels"]) for row in rows if row["image"] == str(tmp_path / "flat.png")) == 81
+
+
+def test_a_tiff_stack_comes_back_as_a_stack(tmp_path: Path) -> None:
+    pages = voxels(20, 14, 18).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    predictor = gray_predictor()
+    write_predictions(predictor, [tmp_path / "stack.tif"], tmp_path / "out")
+    written = tifffile.imread(tmp_path / "out" / "masks" / "stack.tif")
+    np.testing.assert_array_equal(written, expected(predictor, pages, 0))
 
 
 def test_a_classifier_takes_the_slices_one_by_one(tmp_path: Path) -> None:
