@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
@@ -30,7 +31,7 @@ class ImageSearch:
             hints: names of folders, one of which leads to the image where several have its name.
         """
         plain = PurePosixPath(name.replace("\\", "/").replace("\0", ""))
-        beside = near / plain
+        beside = Path(os.path.normpath(near / plain))  # ids are paths, and ../ must not be in them
         if beside.suffix.lower() in IMAGE_SUFFIXES and _is_file(beside):
             return beside
         return self._only(self._by_name[plain.name], plain, hints) or self._only(

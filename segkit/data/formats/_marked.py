@@ -108,7 +108,8 @@ def list_marked(root: Path, export: Export, task: TaskName | None) -> Listing:
     declared, unused = _declared(export, chosen, records)
     class_file = find_class_file(folder)
     if class_file is not None and chosen == "detect":
-        class_file, declared = None, foreground_of(read_class_file(class_file))
+        declared = foreground_of(read_class_file(class_file))
+        class_file = None
     return Listing(
         root=root,
         layout=export.layout,
@@ -137,11 +138,13 @@ def foreground_of(declared: ClassFile) -> ClassFile | None:
 
 def _choose(root: Path, export: Export, task: TaskName | None) -> TaskName:
     objects = [one for image in export.images for one in image.objects]
-    offered: list[TaskName] = [
-        *(["segment"] if any(one.region is not None for one in objects) else []),
-        *(["detect", "segment"] if objects else []),
-        *(["classify"] if any(image.labels for image in export.images) else []),
-    ]
+    offered: list[TaskName] = []
+    if any(one.region is not None for one in objects):
+        offered.append("segment")
+    if objects:
+        offered += ["detect", "segment"]
+    if any(image.labels for image in export.images):
+        offered.append("classify")
     if not offered:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(export.broken.items())[:3])
         raise DataError(
@@ -168,7 +171,7 @@ def _with_objects(export: Export, task: TaskName) -> tuple[list[Record], list[Fi
         notes.append(f"boxes that are painted as rectangles: {boxes}")
     if export.left_out:
         listed = ", ".join(f"{number} {kind}" for kind, number in export.left_out.most_common(LISTED))
-        notes.append(f"left out, because they cover no area: {listed}")
+        notes.append(f"shapes left out, which cover no area or have no label: {listed}")
     return records, [], notes
 
 

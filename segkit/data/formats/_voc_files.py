@@ -45,7 +45,7 @@ class VocFiles:
 
 
 def find_base(root: Path) -> Path | None:
-    """The folder with `JPEGImages` and its like: `root`, or the only one below it; None without any.
+    """The folder with `JPEGImages` and its like: `root`, or the only one in folders called VOC...; None without any.
 
     Raises `DataError` where there are several, as VOC2007 beside VOC2012.
     """
@@ -53,7 +53,8 @@ def find_base(root: Path) -> Path | None:
         return None
     if _is_base(root):
         return root
-    below = [inner for folder in subfolders(root) for inner in (folder, *subfolders(folder)) if _is_base(inner)]
+    named = [folder for folder in subfolders(root) if folder.name.lower().startswith("voc")]
+    below = [inner for folder in named for inner in (folder, *subfolders(folder)) if _is_base(inner)]
     if len(below) > 1:
         names = " and ".join(str(folder.relative_to(root)) for folder in below)
         raise DataError(f"{root} holds several data sets of Pascal VOC's layout, {names}; name one of them")

@@ -251,7 +251,7 @@ def _lie_in_boxes(voc: _Voc, id_: str) -> bool:
 
 def _agree(box: Box, pixels: NDArray[np.bool_]) -> bool:
     """Whether at least half of the smallest box around some pixels lies in a box: parts of them may be hidden."""
-    rows, columns = pixels.any(axis=1).nonzero()[0], pixels.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     left, top, right, bottom = float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
     across, down = min(right, box[2]) - max(left, box[0]), min(bottom, box[3]) - max(top, box[1])
     return 2 * max(across, 0.0) * max(down, 0.0) >= (right - left) * (bottom - top)

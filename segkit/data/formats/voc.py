@@ -246,5 +246,5 @@ def _background_not_kept(classes: ClassMap, is_segment: bool) -> tuple[str, ...]
 
 
 def _box_of(pixels: NDArray[np.bool_]) -> Box:
-    rows, columns = pixels.any(axis=1).nonzero()[0], pixels.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

@@ -24,6 +24,7 @@ from segkit.data.samples import load_sample
 from segkit.errors import DataError
 from segkit.structures import IGNORE_INDEX, MaskFile, Record
 
+Content = str | NDArray[np.uint8]
 Edges = tuple[object, object, object, object]
 
 
@@ -40,7 +41,7 @@ def xml(*objects: tuple[str, Edges], size: tuple[int, int] = (6, 8), difficult: 
     return f"<annotation><filename>{filename}</filename>{stated}{marked}</annotation>"
 
 
-def make(root: Path, files: Mapping[str, str | NDArray[np.uint8]]) -> Path:
+def make(root: Path, files: Mapping[str, Content]) -> Path:
     """Texts and images by their path."""
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +56,9 @@ def picture(seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 255, (6, 8), np.uint8)
 
 
-def boxes(record: Record) -> list[tuple[str, tuple[float, ...] | None]]:
+def boxes(record: Record) -> list[tuple[str, tuple[float, ...]]]:
     assert record.annotation is not None
-    return [(one.label, one.box) for one in record.annotation.objects]
+    return [(one.label, one.box or ()) for one in record.annotation.objects]
 
 
 def codes(listing: Listing) -> dict[str, tuple[str, ...]]:
@@ -146,8 +147,8 @@ def lists(folder: str, **parts: str) -> dict[str, str]:
     return {f"ImageSets/{folder}/{part}.txt": "\n".join(names) + "\n" for part, names in parts.items()}
 
 
-def annotated(*names: str) -> dict[str, str | NDArray[np.uint8]]:
-    images = {f"JPEGImages/{name}.png": picture(ord(name)) for name in names}
+def annotated(*names: str) -> dict[str, Content]:
+    images: dict[str, Content] = {f"JPEGImages/{name}.png": picture(ord(name)) for name in names}
     return images | {f"Annotations/{name}.xml": xml(("cat", (1, 1, 4, 4))) for name in names}
 
 
@@ -219,8 +220,8 @@ def test_an_annotation_without_its_image_is_named(tmp_path: Path) -> None:
     assert codes(listing) == {"missing-image": ("Annotations/b.xml",)}
 
 
-def masked(ids: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, str] | None = None) -> dict[str, object]:
-    files: dict[str, object] = {}
+def masked(ids: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, str] | None = None) -> dict[str, Content]:
+    files: dict[str, Content] = {}
     for seed, (name, mask) in enumerate(ids.items()):
         files |= {f"JPEGImages/{name}.png": picture(seed), f"SegmentationClass/{name}.png": mask}
         if labels:
@@ -237,7 +238,7 @@ def ids(*values: int) -> NDArray[np.uint8]:
 
 def test_vocs_classes_are_declared_where_the_annotations_fit_them_only(tmp_path: Path) -> None:
     plain = ids(8, 255)
-    cases: dict[str, tuple[dict[str, object], bool]] = {
+    cases: dict[str, tuple[dict[str, Content], bool]] = {
         "fits": (masked({"a": plain}, {"a": "cat"}), True),
         "other names": (masked({"a": plain}, {"a": "erythrocyte"}), False),
         "other ids": (masked({"a": ids(1)}, {"a": "cat"}), False),
@@ -245,13 +246,13 @@ def test_vocs_classes_are_declared_where_the_annotations_fit_them_only(tmp_path:
         "names of other images": (masked({"IMG_0001": plain}), False),
     }
     for case, (files, fits) in cases.items():
-        declared = list_records(make(tmp_path / case, files)).declared  # type: ignore[arg-type]
+        declared = list_records(make(tmp_path / case, files)).declared
         assert (declared.names if declared else None) == (VOC_CLASSES if fits else None), case
 
 
 def test_a_class_file_comes_before_vocs_classes(tmp_path: Path) -> None:
     files = masked({"2007_000032": ids(1)})
-    root = make(tmp_path, {**files, "class_names.txt": "_background_\ncell\n"})  # type: ignore[dict-item]
+    root = make(tmp_path, {**files, "class_names.txt": "_background_\ncell\n"})
     dataset = open_dataset(root)
     assert (dataset.classes.names, dataset.classes.background) == (("_background_", "cell"), 0)
 
@@ -265,7 +266,11 @@ def object_mask() -> NDArray[np.uint8]:
 
 def test_numbered_objects_are_those_of_the_annotation_file(tmp_path: Path) -> None:
     text = xml(("cat", (1, 1, 3, 2)), ("dog", (5, 4, 8, 6)))
-    files = {"JPEGImages/a.png": picture(), "SegmentationObject/a.png": object_mask(), "Annotations/a.xml": text}
+    files: dict[str, Content] = {
+        "JPEGImages/a.png": picture(),
+        "SegmentationObject/a.png": object_mask(),
+        "Annotations/a.xml": text,
+    }
     make(tmp_path, {**files, "JPEGImages/b.png": picture(1), "SegmentationObject/b.png": object_mask()})
     make(tmp_path, {"Annotations/b.xml": text})
     listing = list_records(tmp_path)
@@ -282,7 +287,11 @@ def test_numbered_objects_are_those_of_the_annotation_file(tmp_path: Path) -> No
 
 def test_numbers_that_are_not_the_files_order_are_numbers_only(tmp_path: Path) -> None:
     text = xml(("cat", (5, 4, 8, 6)), ("dog", (1, 1, 3, 2)))
-    files = {"JPEGImages/a.png": picture(), "SegmentationObject/a.png": object_mask(), "Annotations/a.xml": text}
+    files: dict[str, Content] = {
+        "JPEGImages/a.png": picture(),
+        "SegmentationObject/a.png": object_mask(),
+        "Annotations/a.xml": text,
+    }
     listing = list_records(make(tmp_path, files))
     assert listing.numbered
     assert listing.records[0].mask == tmp_path / "SegmentationObject" / "a.png"
@@ -292,7 +301,7 @@ def test_numbers_that_are_not_the_files_order_are_numbers_only(tmp_path: Path) -
 
 def test_masks_do_without_broken_annotations(tmp_path: Path) -> None:
     files = masked({"a": ids(1)}, {"a": "cell"})
-    listing = list_records(make(tmp_path, {**files, "Annotations/a.xml": "<annotation>"}))  # type: ignore[dict-item]
+    listing = list_records(make(tmp_path, {**files, "Annotations/a.xml": "<annotation>"}))
     assert (listing.task, len(listing.records), listing.findings) == ("segment", 1, ())
     assert "left out, because the masks do without them: 1 broken XML file" in listing.notes
 
@@ -306,10 +315,16 @@ def test_the_folder_above_will_do_unless_it_holds_several(tmp_path: Path) -> Non
 
 
 def test_xml_files_beside_the_images_or_in_a_folder_of_their_own(tmp_path: Path) -> None:
-    beside = {f"{part}/{name}.png": picture(ord(name)) for part, name in (("train", "a"), ("valid", "b"))}
+    beside: dict[str, Content] = {
+        f"{part}/{name}.png": picture(ord(name)) for part, name in (("train", "a"), ("valid", "b"))
+    }
     beside |= {f"{part}/{name}.xml": xml(("cat", (1, 1, 4, 4))) for part, name in (("train", "a"), ("valid", "b"))}
     make(tmp_path / "beside", beside)
-    apart = {"images/a.png": picture(), "images/b.png": picture(1), "annotations/a.xml": xml(("cat", (1, 1, 4, 4)))}
+    apart: dict[str, Content] = {
+        "images/a.png": picture(),
+        "images/b.png": picture(1),
+        "annotations/a.xml": xml(("cat", (1, 1, 4, 4))),
+    }
     make(tmp_path / "apart", apart)
     listing = list_records(tmp_path / "beside")
     assert (listing.layout, listing.task) == ("Pascal VOC annotations", "detect")
