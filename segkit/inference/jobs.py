@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.image_io import read_image, write_image, write_mask
+from segkit.data.image_io import write_image, write_mask
 from segkit.data.readers._base import cut_suffix, suffix_of
 from segkit.data.volume_io import TIFF_SUFFIXES, write_volume
+from segkit.inference.items import Item, VolumeItem
 from segkit.inference.predictor import Predictor
-from segkit.inference.volumes import VolumeInput
 from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import ClassificationResult, SegmentationResult
 from segkit.visualization.overlay import overlay as draw_overlay
@@ -30,14 +30,14 @@ class Job:
     """One image or volume, and where its results go.
 
     Attributes:
-        item: the image's file, or the volume.
+        item: what is predicted.
         out: the folder of all results.
         name: of its results, without suffix.
         overlay: whether the mask is drawn over the image as well.
         probabilities: whether the probabilities of the classes are written as well.
     """
 
-    item: Path | VolumeInput
+    item: Item
     out: Path
     name: str
     overlay: bool
@@ -46,13 +46,13 @@ class Job:
     @property
     def file(self) -> Path:
         """What the tables call it."""
-        return self.item if isinstance(self.item, Path) else self.item.name
+        return self.item.name
 
     @property
     def mask_file(self) -> Path:
         """A volume's mask is a volume: NIfTI, or a TIFF stack for a TIFF stack."""
         suffix = ".png"
-        if not isinstance(self.item, Path):
+        if isinstance(self.item, VolumeItem):
             own = suffix_of(self.item.path)
             suffix = ".tif" if own in TIFF_SUFFIXES else own if own == ".nii" else ".nii.gz"
         return self.out / "masks" / f"{self.name}{suffix}"
@@ -64,9 +64,9 @@ class Job:
 
     def run(self, predictor: Predictor) -> list[Row]:
         """Predict, write the results, and return the rows of the summary."""
-        if not isinstance(self.item, Path):
+        if isinstance(self.item, VolumeItem):
             return self._run_volume(self.item, predictor)
-        image = read_image(self.item)
+        image = self.item.image()
         result = predictor.predict(image, probabilities=self.probabilities)
         if isinstance(result, ClassificationResult):
             best_first = result.top(len(result.names))
@@ -76,12 +76,12 @@ class Job:
         self._write_further(self.name, image, result)
         return self._areas(result)
 
-    def _run_volume(self, volume: VolumeInput, predictor: Predictor) -> list[Row]:
+    def _run_volume(self, volume: VolumeItem, predictor: Predictor) -> list[Row]:
         mask = np.empty(volume.grid.shape, predictor.classes.id_dtype)
-        for position, image in enumerate(volume.images()):
+        for position, image in enumerate(item.image() for item in volume.slices):
             result = predictor.segment(image, probabilities=self.probabilities)
             np.moveaxis(mask, volume.axis, 0)[position] = result.mask
-            self._write_further(f"{self.name}/{volume.slices[position].stem}", image, result)
+            self._write_further(f"{self.name}/{volume.slices[position].name.stem}", image, result)
         make_folder(self.mask_file.parent)
         write_volume(self.mask_file, mask, volume.grid, volume.path)
         return self._areas(SegmentationResult(mask, predictor.classes))
@@ -108,9 +108,9 @@ class Job:
         ]
 
 
-def make_jobs(items: Sequence[Path | VolumeInput], out: Path, overlay: bool, probabilities: bool) -> list[Job]:
+def make_jobs(items: Sequence[Item], out: Path, overlay: bool, probabilities: bool) -> list[Job]:
     """One job per image or volume; the arguments are the attributes of `Job`."""
-    named = output_names([item if isinstance(item, Path) else item.name for item in items])
+    named = output_names([item.name for item in items])
     return [Job(item, out, name, overlay, probabilities) for item, name in zip(items, named.values(), strict=True)]
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import OutputError, SegkitError, UsageError
+from segkit.inference.items import find_images, find_items
 from segkit.inference.jobs import Row, make_jobs
 from segkit.inference.predictor import Predictor
-from segkit.inference.volumes import find_volumes, slices_of
 from segkit.ops.files import make_folder, write_atomically
 
 SUMMARY, ERRORS = "summary.csv", "errors.csv"
@@ -73,8 +73,9 @@ def write_predictions(
             f"every class stands in {SUMMARY}"
         )
     out = Path(out)
-    among = slices_of if predictor.task == "classify" else find_volumes
-    jobs = make_jobs(among(files, predictor.pipeline.axis), out, overlay, probabilities)
+    find = find_images if predictor.task == "classify" else find_items
+    items = find(files, predictor.pipeline.channels, predictor.pipeline.axis)
+    jobs = make_jobs(items, out, overlay, probabilities)
     _refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
     _claim(out)
     rows: list[Row] = []

@@ -18,8 +18,8 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segkit.inference.engines.torch import TorchEngine
+from segkit.inference.items import ImageItem, VolumeItem, find_images, find_items
 from segkit.inference.predictor import Predictor
-from segkit.inference.volumes import VolumeInput, find_volumes, slices_of
 from segkit.inference.writer import write_predictions
 from tests.inference.networks import LocalNetwork, MeanColor, class_map, plain_pipeline
 
@@ -114,10 +114,10 @@ def test_files_of_several_series_are_told_apart_and_single_files_stay_images(tmp
     folder = write_series(tmp_path / "scans", count=3)
     (folder / "01.dcm").rename(folder / "a.dcm")
     write_series(folder, count=2, uid=generate_uid())
-    items = find_volumes(sorted(folder.iterdir()))
-    assert [len(item.slices) for item in items if isinstance(item, VolumeInput)] == [2, 2]
-    assert [item.path.name for item in items if isinstance(item, VolumeInput)] == ["01.dcm", "03.dcm"]
-    assert find_volumes([folder / "01.dcm"]) == [folder / "01.dcm"]
+    items = find_items(sorted(folder.iterdir()))
+    assert [len(item.slices) for item in items if isinstance(item, VolumeItem)] == [2, 2]
+    assert [item.path.name for item in items if isinstance(item, VolumeItem)] == ["01.dcm", "03.dcm"]
+    assert find_items([folder / "01.dcm"]) == [ImageItem((folder / "01.dcm",), folder / "01.dcm")]
 
 
 def test_nothing_of_the_patient_reaches_the_results(tmp_path: Path) -> None:
@@ -161,11 +161,27 @@ def test_a_tiff_stack_comes_back_as_a_stack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(written, expected(predictor, pages, 0))
 
 
+def test_channels_in_files_of_their_own_are_one_image_or_volume(tmp_path: Path) -> None:
+    predictor = Predictor(TorchEngine(LocalNetwork(channels=2), "cpu"), plain_pipeline(channels=2), class_map(4))
+    planes = [voxels(11, 13).astype(np.uint8) + channel for channel in range(2)]
+    for channel, plane in enumerate(planes):
+        Image.fromarray(plane).save(tmp_path / f"case_{channel:04}.png")
+        write_nifti(tmp_path / f"scan_{channel:04}.nii.gz")
+    Image.fromarray(planes[0]).save(tmp_path / "lonely_0000.png")
+    summary = write_predictions(predictor, sorted(tmp_path.glob("*_*")), tmp_path / "out")
+    masks = tmp_path / "out" / "masks"
+    assert sorted(path.name for path in masks.iterdir()) == ["case.png", "scan.nii.gz"]
+    np.testing.assert_array_equal(np.asarray(Image.open(masks / "case.png")), predictor.segment(np.dstack(planes)).mask)
+    assert nibabel.load(masks / "scan.nii.gz").shape == (20, 24, 5)
+    [(lonely, reason)] = summary.errors.items()
+    assert (lonely.name, "1 channel, the model takes 2" in reason) == ("lonely_0000.png", True)
+
+
 def test_a_classifier_takes_the_slices_one_by_one(tmp_path: Path) -> None:
     file = write_nifti(tmp_path / "scan.nii.gz")
     predictor = Predictor(TorchEngine(MeanColor(), "cpu"), plain_pipeline(channels=1), class_map(1), "classify")
     summary = write_predictions(predictor, [file], tmp_path / "out")
-    assert [row["image"] for row in summary.rows] == slices_of([file])
+    assert [row["image"] for row in summary.rows] == [item.name for item in find_images([file])]
     assert len(summary.rows) == 5
 
 
