@@ -106,5 +106,6 @@ def _format_of(root: Path, name: str | None) -> Format:
     raise UsageError(
         f"{root} has no layout segkit knows; expected images/ + masks/, train/ + trainannot/, "
         "{train,val,test}/{images,masks}, a CSV with columns image,mask, "
-        "one folder of images per class, or MNIST's idx files"
+        "one folder of images per class, or the files by which a format is known; "
+        f"--format takes {', '.join(sorted(FORMATS))}"
     )

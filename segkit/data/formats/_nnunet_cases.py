@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from segkit.data.findings import Finding
 from segkit.data.formats._dataset_json import DATASET_FILE, is_there, named_file, objects_under
 from segkit.data.formats._folders import finding_of_files
 from segkit.errors import UnreadableFileError
+from segkit.ops.words import counted
 
 FOLDERS = {"train": ("imagesTr", "labelsTr"), "test": ("imagesTs", "labelsTs")}
 """Split -> its folder of images and its folder of labels."""
@@ -76,6 +77,15 @@ def check_cases(cases: Sequence[Case], channels: int, root: Path) -> tuple[list[
         )
     ]
     return findings, by_code.get(None, [])
+
+
+def other_endings(root: Path, ending: str) -> Iterator[str]:
+    """A sentence about the files that do not end as the others, for each folder; TIFF has JSON files beside."""
+    for folder in (name for names in FOLDERS.values() for name in names if (root / name).is_dir()):
+        others = [file for file in (root / folder).iterdir() if not file.name.endswith((ending, ".json"))]
+        count = sum(not file.name.startswith(".") for file in others)
+        if count:
+            yield f"left out in {folder}: {counted(count, 'file')} without the ending {ending}"
 
 
 def orphans(root: Path, cases: Sequence[Case], ending: str) -> list[Finding]:

@@ -18,7 +18,16 @@ from segkit.data.formats._examples import scenes, write_json
 from segkit.data.formats._folders import find_class_file
 from segkit.data.formats._ids import unique_ids
 from segkit.data.formats._json import kind_of, read_json
-from segkit.data.formats._nnunet_cases import FOLDERS, Case, cases_in, check_cases, named_cases, nothing_usable, orphans
+from segkit.data.formats._nnunet_cases import (
+    FOLDERS,
+    Case,
+    cases_in,
+    check_cases,
+    named_cases,
+    nothing_usable,
+    orphans,
+    other_endings,
+)
 from segkit.data.formats._nnunet_labels import read_labels
 from segkit.data.formats._writing import (
     WRITERS,
@@ -90,7 +99,7 @@ class NnUNet:
             class_file=find_class_file(root),
             declared=classes,
             channel_names=tuple(names),
-            notes=(*label_notes, *_unlabelled(root), *id_notes, *assigned.notes),
+            notes=(*label_notes, *_unlabelled(root), *other_endings(root, ending), *id_notes, *assigned.notes),
             findings=(*findings, *orphans(root, cases, ending), *assigned.findings),
         )
 

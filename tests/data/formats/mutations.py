@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 _VALUES: tuple[Any, ...] = (
@@ -47,7 +48,7 @@ def _changed_value(original: bytes, chance: random.Random) -> bytes:
         elif chance.random() < 0.2:
             del holder[key]
         else:
-            holder[key] = chance.choice(_VALUES)
+            holder[key] = deepcopy(chance.choice(_VALUES))
     return json.dumps(content).encode()
 
 

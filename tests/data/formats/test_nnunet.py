@@ -183,6 +183,8 @@ def test_what_lacks_a_channel_or_a_partner_is_named(root: Path) -> None:
         "imagesTr/objects_002_0001.png",
     )
     assert found(listing, "orphan-mask").files == ("labelsTr/other.png",)
+    (root / "imagesTr/objects_004_0000.tif").write_bytes(b"")
+    assert "left out in imagesTr: 1 file without the ending .png" in list_records(root).notes
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,7 @@ def test_500_mutations_are_an_error_with_the_name_or_a_listing(root: Path) -> No
     content = json.loads((root / "dataset.json").read_text())
     case = {"images": ["imagesTr/objects_000_0000.png", "b.png"], "label": "labelsTr/objects_000.png"}
     content["dataset"] = {"objects_000": case, "objects_001": dict(case)}
+    content["labels"] = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
     original = json.dumps(content).encode()
     for mutated in mutations(original, 500):
         (root / "dataset.json").write_bytes(mutated)
@@ -230,6 +233,22 @@ def test_500_mutations_are_an_error_with_the_name_or_a_listing(root: Path) -> No
             nameless = False
             assert listing.records
             assert all(record.image.is_file() and record.mask_files[0].is_file() for record in listing.records)
+        assert not nameless
+
+
+def test_200_mutations_of_the_folds_are_an_error_with_the_name_or_parts(root: Path) -> None:
+    ids = [f"objects_{number:03d}" for number in range(4)]
+    original = json.dumps([{"train": ids[1:], "val": ids[:1]}, {"train": ids[:3], "val": ids[3:]}]).encode()
+    for mutated in mutations(original, 200):
+        (root / "splits_final.json").write_bytes(mutated)
+        nameless = False
+        try:
+            listing = list_records(root)
+        except SegkitError as error:
+            nameless = "splits_final.json" not in str(error)
+        else:
+            assert [record.id for record in listing.records] == ids
+            assert {record.split for record in listing.records} <= {"train", "val", None}
         assert not nameless
 
 
