@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from segkit.errors import SegkitError
     from segkit.evaluation.compare import compare
     from segkit.evaluation.evaluate import Evaluation
+    from segkit.experiment.convert import convert
     from segkit.experiment.evaluate import evaluate
     from segkit.experiment.run import Run
     from segkit.experiment.train import train
@@ -46,6 +47,7 @@ __all__ = [
     "SegmentationResult",
     "__version__",
     "compare",
+    "convert",
     "create_model",
     "evaluate",
     "load",
@@ -63,6 +65,7 @@ _HOMES = {
     "SegkitError": "segkit.errors",
     "SegmentationResult": "segkit.structures",
     "compare": "segkit.evaluation.compare",
+    "convert": "segkit.experiment.convert",
     "create_model": "segkit.models.factory",
     "evaluate": "segkit.experiment.evaluate",
     "load": "segkit.inference.loading",

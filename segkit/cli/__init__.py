@@ -20,6 +20,8 @@ from segkit.cli import (
     check,
     classify,
     compare,
+    convert,
+    data,
     describe,
     evaluate,
     inspect,
@@ -61,10 +63,12 @@ def _build() -> typer.Typer:
     group.command(name="predict")(predict.predict)
     group.command(name="classify")(classify.classify)
     group.command(name="check")(check.check)
+    group.command(name="convert")(convert.convert)
     group.command(name="models")(models.models)
     group.command(name="describe")(describe.describe)
     group.command(name="inspect")(inspect.inspect)
     group.command(name="similar")(similar.similar)
+    group.add_typer(data.data, name="data")
     group.command(name="sample")(sample.sample)
     group.command(name="app")(app.app)
     return group

@@ -71,7 +71,7 @@ def convert_dataset(dataset: OpenDataset, out: str | Path, layout: str, progress
     if errors:
         raise DataError("\n  ".join((_refusal(dataset, errors), *map(describe_finding, errors))))
     stated = replace(dataset, records=_with_stated_parts(dataset))
-    with _new_folder(out) as folder:
+    with new_folder(out) as folder:
         losses = write(stated, folder, progress)
     return Conversion(stated, out, layout, losses)
 
@@ -96,8 +96,11 @@ def _with_stated_parts(dataset: OpenDataset) -> tuple[Record, ...]:
 
 
 @contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name at the end, and is taken away where something goes wrong."""
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its name at the end, and is taken away where something goes wrong.
+
+    Raises `OutputError` when it cannot be made, written or renamed.
+    """
     make_folder(out.absolute().parent)
     temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
     shutil.rmtree(temporary, ignore_errors=True)
