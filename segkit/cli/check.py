@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from segkit.cli import options
-from segkit.errors import NOT_COMPLETED
+from segkit.errors import NOT_COMPLETED, UsageError
 from segkit.ops.words import counted
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def check(
         Literal["segment", "classify"] | None, typer.Option(help="The targets to check, of a table with both.")
     ] = None,
     as_json: options.Json = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with pictures of what was found and of what a network will see.")
+    ] = None,
     format_name: options.Format = None,
     classes: options.Classes = None,
     value_map: options.ValueMap = None,
@@ -57,16 +61,33 @@ def check(
         group_by=group_by,
         stratify=stratify,
     )
+    _refuse_no_page(report)
     config = DataConfig.parse(given, "options", flags_of(given))
     with Teller(quiet=as_json).progress("reading") as advance:
         dataset = open_dataset(data, config, progress=advance, task=task)
-    described = describe_data(dataset, measure_objects(dataset))
+    objects = measure_objects(dataset)
+    described = describe_data(dataset, objects)
     if as_json:
         typer.echo(json.dumps(_document(dataset, described), indent=1))
     else:
         _print(dataset, described)
+    if report is not None:
+        from segkit.experiment.check_report import write_check_report
+
+        write_check_report(dataset, described, objects, report)
+        typer.echo(f"report: {report}", err=as_json)
     if dataset.errors:
         raise typer.Exit(NOT_COMPLETED)
+
+
+def _refuse_no_page(report: Path | None) -> None:
+    """Raise `UsageError` before the data is read where the page could not be written after it."""
+    if report is None:
+        return
+    if report.suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(f"--report {report}: the page is HTML; give a name that ends in .html")
+    if not report.parent.is_dir():
+        raise UsageError(f"--report {report}: there is no folder {report.parent}; make it, or name another")
 
 
 def _document(dataset: OpenDataset, described: dict[str, Any]) -> dict[str, Any]:

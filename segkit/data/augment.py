@@ -99,6 +99,7 @@ class Augmenter:
             hint = nearest(preset, PRESETS) or f" Allowed: {', '.join(PRESETS)}."
             raise UsageError(f"unknown augmentation {preset!r}.{hint}")
         self.preset = preset
+        self.channels = channels
         self.orientation_free = orientation_free
         self.color_axes = color_axes
         self._amount = PRESETS[preset] if channels == 3 else _without_color(PRESETS[preset])

@@ -45,9 +45,14 @@ def table(described: Mapping[str, Any]) -> list[str]:
     for name, *cells in rows:
         aligned = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
         lines.append("  ".join((name.ljust(widths[0]), *aligned)))
-    facts = list(_facts(described))
+    facts = facts_of(described)
     indent = max(len(name) for name, _ in facts)
     return [*lines, "", *(f"{name.ljust(indent)}  {text}" for name, text in facts)]
+
+
+def facts_of(described: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What holds for the whole set, as name and text; empty where no image is in any part."""
+    return list(_facts(described)) if any(described["images"].values()) else []
 
 
 def _by_part(described: Mapping[str, Any], parts: Sequence[str]) -> Iterator[tuple[str, ...]]:

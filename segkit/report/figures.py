@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 # Matplotlib knows no CSS variables: it draws in these colours, which occur nowhere else and are exchanged afterwards.
 _INK, _GRID, _ACCENT = "#010203", "#010204", "#010205"
@@ -63,6 +64,21 @@ def histogram(values: Sequence[float], x_label: str) -> str:
         axes.set_xlim(0, 1)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_ylabel("images")
+        return _svg(figure)
+
+
+def size_histogram(values: Sequence[float], x_label: str, counted: str) -> str:
+    """How many values above 0 fall into each of 24 bins that are equally wide on a logarithmic axis."""
+    low, high = min(values), max(values)
+    edges = np.geomspace(low, high, 25) if high > 1.2 * low else np.array([low / 1.3, high * 1.3])
+    with mpl.rc_context(_STYLE):
+        figure, axes = _axes(x_label)
+        axes.hist(values, bins=edges, color=_ACCENT, rwidth=0.9)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_ylabel(counted)
         return _svg(figure)
 
 
