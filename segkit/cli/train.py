@@ -114,6 +114,13 @@ def train(
     split: options.Split = None,
     group_by: options.GroupBy = None,
     stratify: options.Stratify = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Cross-validate: so many runs, each scored on other images.", rich_help_panel=options.DATA),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Train only this one of the folds, from 0.", rich_help_panel=options.DATA)
+    ] = None,
 ) -> None:
     """Train on DATA: check it, print the plan, train, evaluate on the test part, write the report."""
     from segkit.experiment.train import train as train_run
@@ -154,6 +161,8 @@ def train(
         precision=precision,
         normalization=normalization,
         workers=workers,
+        folds=folds,
+        fold=fold,
         **options.data_settings(
             format_name=format_name,
             classes=classes,

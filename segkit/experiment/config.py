@@ -51,6 +51,9 @@ class ExperimentConfig(Config):
 
     path: Path = Field(description="the data set's folder or table")
     task: Literal["segment", "classify"] | None = None
+    folds: int | None = Field(
+        None, ge=2, description="cross-validation: so many runs, each validated on another part of the images"
+    )
     data: DataConfig = DataConfig()
     normalization: NormalizationName | None = Field(
         None, description="8bit, percentile, zscore or ct; None: what suits the training images"
@@ -60,3 +63,19 @@ class ExperimentConfig(Config):
     training: TrainingConfig = TrainingConfig()
     licence: str | None = Field(None, description="licence of the trained weights, kept in the model file")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+
+    def from_anywhere(self) -> ExperimentConfig:
+        """The same settings with absolute paths, true from any folder."""
+        files = {
+            name: path.resolve() for name in ("classes", "split") if isinstance(path := getattr(self.data, name), Path)
+        }
+        weights = self.model.weights
+        if Path(weights).exists():
+            weights = str(Path(weights).resolve())
+        return self.model_copy(
+            update={
+                "path": self.path.resolve(),
+                "data": self.data.model_copy(update=files),
+                "model": self.model.model_copy(update={"weights": weights}),
+            }
+        )

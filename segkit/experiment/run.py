@@ -16,6 +16,7 @@ import yaml
 
 from segkit.errors import OutputError, SegkitError, UsageError
 from segkit.experiment.config import ExperimentConfig
+from segkit.modelfile import RUN_ENSEMBLE, RUN_MODEL
 from segkit.ops.files import write_atomically
 
 RUNS = Path("runs")
@@ -39,8 +40,9 @@ class Run:
 
     @property
     def model_file(self) -> Path:
-        """The best model by validation score."""
-        return self.folder / "model.safetensors"
+        """The best model by validation score; of a run of several folds the list of their models."""
+        ensemble = self.folder / RUN_ENSEMBLE
+        return ensemble if ensemble.exists() else self.folder / RUN_MODEL
 
     @property
     def checkpoint(self) -> Path:
@@ -59,7 +61,7 @@ class Run:
 
     @cached_property
     def scores(self) -> dict[str, Any]:
-        """Scores on the test part, empty when the data set has none."""
+        """Scores on the test part, empty when the data set has none; of several folds on their validation images."""
         file = self.folder / "evaluation" / "metrics.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -72,24 +71,10 @@ class Session:
     @property
     def config(self) -> ExperimentConfig:
         """The settings with nothing left open, and true from any folder."""
-        config, network = self.plan.config, self.model.config
+        config, network = self.plan.config.from_anywhere(), self.model.config
         options = {"backbone_options": network.backbone_options, "decoder_options": network.decoder_options}
-        files = {
-            name: path.resolve()
-            for name in ("classes", "split")
-            if isinstance(path := getattr(config.data, name), Path)
-        }
-        weights = config.model.weights
-        if Path(weights).exists():
-            weights = str(Path(weights).resolve())
-        return config.model_copy(
-            update={
-                "path": config.path.resolve(),
-                "device": str(self.device),
-                "data": config.data.model_copy(update=files),
-                "model": config.model.model_copy(update={**options, "weights": weights}),
-            }
-        )
+        model = config.model.model_copy(update=options)
+        return config.model_copy(update={"device": str(self.device), "model": model})
 
     def describe(self) -> list[str]:
         """The plan as printed: choice and reason, line by line."""

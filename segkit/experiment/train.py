@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segkit.config import read_yaml
-from segkit.data.fingerprint import fingerprint
-from segkit.data.opening import OpenDataset
-from segkit.errors import DataError, UsageError
+from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.duration import parse_duration
 from segkit.experiment.flags import flags_of
-from segkit.experiment.opening import open_aloud
-from segkit.experiment.plan import make_plan
-from segkit.experiment.run import Run, environment, new_run, refuse_existing
-from segkit.experiment.session import Session
-from segkit.inference.engines.torch import resolve_device
+from segkit.experiment.folds import resume_folds, start_folds
+from segkit.experiment.run import CONFIG, Run
+from segkit.experiment.start import resume as resume_run
+from segkit.experiment.start import start
 from segkit.models.config import Option
 from segkit.pipeline import NormalizationName
 
@@ -72,6 +69,8 @@ def train(
     split: str | Path | tuple[float, float, float] | None = None,
     group_by: str | None = None,
     stratify: str | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> Run:
     """Train a network on a data set and return its run.
 
@@ -126,6 +125,9 @@ def train(
         split: split file, or shares of train, val and test.
         group_by: images that stay together: a table column, or a regular expression on the id.
         stratify: a table column whose values every part gets its share of; the classes present where None.
+        folds: cross-validate: so many runs, each validated on another part of the images, scored together; `epochs`
+            and `budget` are those of each.
+        fold: train only this one of them, counted from 0; the others when the run is gone on with.
 
     Raises:
         UsageError: a wrong argument; nothing has been written then.
@@ -137,12 +139,14 @@ def train(
     given = {
         "path": data,
         "task": task,
+        "folds": folds,
         "device": device,
         "normalization": normalization,
         "licence": licence,
         "data": {
             "format": format, "classes": classes, "map": map, "ignore": ignore, "background": background,
-            "channels": channels, "channel_names": channel_names, "allow": allow, "split": split, "group_by": group_by, "stratify": stratify,
+            "channels": channels, "channel_names": channel_names, "allow": allow, "split": split, "group_by": group_by,
+            "stratify": stratify,
             "seed": seed,
         },
         "model": {
@@ -167,19 +171,35 @@ def train(
                 "--resume goes on with a run as it began: give -o RUN and no data or settings; "
                 "for others start a new run without --resume"
             )
-        return _resume(output, started, Teller(quiet))
+        return _resume(output, fold, started, Teller(quiet))
     if epochs is not None and budget is not None:
         raise UsageError(f"--epochs {epochs} and --budget {budget} both end the run; give one of them")
     settings = _merge(_without_end(read_yaml(config), epochs or budget) if config else {}, given)
     if "path" not in settings:
         raise UsageError("name the data set to train on: segkit train DATA, or 'path:' in the configuration")
     source = f"{config} and options" if config else "options"
-    return _start(
-        ExperimentConfig.parse(settings, source, flags_of(given)),
-        Path(output) if output else None,
-        started,
-        Teller(quiet),
-    )
+    parsed = ExperimentConfig.parse(settings, source, flags_of(given))
+    folder = Path(output) if output else None
+    if parsed.folds is not None:
+        return start_folds(parsed, folder, fold, Teller(quiet))
+    if fold is not None:
+        raise UsageError(f"--fold {fold} is one of several: say of how many with --folds, or go on with them: --resume")
+    return start(parsed, folder, started, Teller(quiet))
+
+
+def _resume(output: str | Path | None, fold: int | None, started: float, teller: Teller) -> Run:
+    if output is None:
+        raise UsageError("--resume goes on with a run: name its folder with -o")
+    run = Run(output)
+    if not (run.folder / CONFIG).exists():
+        raise UsageError(
+            f"{run.folder} is no run folder: it has no config.yaml; name the folder of the run to go on with"
+        )
+    if run.config.folds is not None:
+        return resume_folds(run, fold, teller)
+    if fold is not None:
+        raise UsageError(f"--fold {fold}: {run.folder} is a run without folds; leave it out")
+    return resume_run(run, started, teller)
 
 
 def _without_end(base: dict[str, Any], given: int | str | None) -> dict[str, Any]:
@@ -203,62 +223,3 @@ def _merge(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and value != {}:
             merged[key] = value
     return merged
-
-
-def _start(config: ExperimentConfig, output: Path | None, started: float, teller: Teller) -> Run:
-    if output is not None:
-        refuse_existing(output)  # before the data is read, which may take minutes
-    device = resolve_device(config.device)
-    dataset = _open(config, teller)
-    plan = make_plan(config, dataset, _measure(config, dataset, teller), device)
-    session = Session(plan, dataset, device, teller)
-    teller.tell(*session.describe())
-    run = new_run(output, config.path, "-".join(filter(None, (plan.model.decoder, plan.model.backbone))))
-    teller.log_to(run.folder / "log.txt")
-    run.write_json("splits.json", dataset.splits())
-    run.write_json("fingerprint.json", plan.fingerprint)
-    run.write_json("environment.json", environment(str(device), plan.pipeline.precision, run.folder))
-    run.write_config(session.config)
-    teller.tell(f"run folder {run.folder}")
-    return session.run(run, started, resume=False)
-
-
-def _open(config: ExperimentConfig, teller: Teller) -> OpenDataset:
-    dataset = open_aloud(config.path, config.data, teller, task=config.task)
-    dataset.require_usable()
-    if dataset.task == "detect":
-        raise UsageError(
-            f"{config.path} marks objects by boxes alone, and networks are trained on masks or labels of images; "
-            "name data with masks or outlines"
-        )
-    return dataset
-
-
-def _measure(config: ExperimentConfig, dataset: OpenDataset, teller: Teller) -> dict[str, Any]:
-    """The data set's fingerprint, with the values of the foreground where the normalization needs them."""
-    if config.normalization != "ct" or dataset.task != "segment":
-        return fingerprint(dataset)
-    with teller.progress("measuring", len(dataset.split("train"))) as advance:
-        return fingerprint(dataset, foreground=True, progress=advance)
-
-
-def _resume(output: str | Path | None, started: float, teller: Teller) -> Run:
-    if output is None:
-        raise UsageError("--resume goes on with a run: name its folder with -o")
-    run = Run(output)
-    if not (run.folder / "config.yaml").exists():
-        raise UsageError(
-            f"{run.folder} is no run folder: it has no config.yaml; name the folder of the run to go on with"
-        )
-    teller.log_to(run.folder / "log.txt")
-    config = run.config
-    device = resolve_device(config.device)
-    dataset = _open(config, teller)
-    plan = make_plan(config, dataset, _measure(config, dataset, teller), device)
-    if plan.fingerprint != run.read_json("fingerprint.json") or dataset.splits() != run.read_json("splits.json"):
-        raise DataError(
-            f"{config.path} has changed since {run.folder} began; a resumed run needs the same files: start a new run"
-        )
-    teller.tell(f"going on with {run.folder}")
-    session = Session(plan, dataset, device, teller, fresh=not run.checkpoint.exists())
-    return session.run(run, started, resume=True)
