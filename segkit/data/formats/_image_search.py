@@ -32,7 +32,7 @@ class ImageSearch:
         """
         plain = PurePosixPath(name.replace("\\", "/").replace("\0", ""))
         beside = Path(os.path.normpath(near / plain))  # ids are paths, and ../ must not be in them
-        if beside.suffix.lower() in IMAGE_SUFFIXES and _is_file(beside):
+        if beside.suffix.lower() in IMAGE_SUFFIXES and is_file(beside):
             return beside
         return self._only(self._by_name[plain.name], plain, hints) or self._only(
             self._by_stem[plain.stem], plain, hints
@@ -77,8 +77,9 @@ class ImageSearch:
         return None
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether a file is there; not, where no file system takes its name."""
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that no file system takes
+    except (OSError, ValueError):
         return False

@@ -26,8 +26,8 @@ IGNORED = "__ignore__"
 _FLAT = frozenset({"point", "points", "line", "linestrip"})
 """Shapes that cover no area."""
 
-_OUTLINES = frozenset({"polygon", "oriented_rectangle", "rotation", "", None})
-"""Shapes whose points are the corners of what they cover; the first files of labelme name no kind."""
+_OUTLINES = frozenset({"polygon", "oriented_rectangle", "rotation"})
+"""Shapes whose points are the corners of what they cover."""
 
 Size = tuple[int, int]
 Shape = Polygons | RunLengths | Box
@@ -53,10 +53,10 @@ def read_shapes(
     objects: list[ObjectAnnotation] = []
     positions: dict[tuple[str, str], int] = {}
     for entry in shapes:
-        label, kind = _label(entry), entry.get("shape_type")
+        label, kind = _label(entry), _kind(entry)
         shape = None if kind in _FLAT else _shape(entry, kind, size)
         if shape is None:
-            left_out[kind or "polygon"] += 1
+            left_out[kind] += 1
             continue
         if task != "detect" and objects and objects[-1].label != label:
             positions.clear()
@@ -78,7 +78,15 @@ def _label(entry: Mapping[str, Any]) -> str:
     return label
 
 
-def _shape(entry: Mapping[str, Any], kind: object, size: Size | None) -> Shape | None:
+def _kind(entry: Mapping[str, Any]) -> str:
+    """The first files of labelme name no kind: their shapes are polygons."""
+    kind = entry.get("shape_type") or "polygon"
+    if not isinstance(kind, str):
+        raise DataError(f"the kind of a shape is {kind_of(kind)}, and a name is expected")
+    return kind
+
+
+def _shape(entry: Mapping[str, Any], kind: str, size: Size | None) -> Shape | None:
     """What a shape covers; None where that is no area."""
     points = entry.get("points")
     if not isinstance(points, list):
@@ -99,7 +107,7 @@ def _shape(entry: Mapping[str, Any], kind: object, size: Size | None) -> Shape |
         left, top, right, bottom = (int(edge) for edge in box_of(points))
         pixels = _decode_mask(entry.get("mask"), (bottom - top + 1, right - left + 1))
         return pasted(pixels, left, top, size)
-    raise DataError(f"a shape is of the kind {str(kind)[:40]!r}, which labelme does not have")
+    raise DataError(f"a shape is of the kind {kind[:40]!r}, which labelme does not have")
 
 
 def _decode_mask(encoded: object, size: Size) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from segkit.data.formats._base import Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._folders import find_class_file
 from segkit.data.formats._ids import unique_ids
+from segkit.data.formats._image_search import is_file
 from segkit.data.formats._layout import find_layout
 from segkit.data.formats._objects import region_box
 from segkit.data.formats._shapes import rectangle
@@ -93,7 +94,7 @@ def list_marked(root: Path, export: Export, task: TaskName | None) -> Listing:
     """
     chosen = _choose(root, export, task)
     records, findings, notes = _labelled(export, root) if chosen == "classify" else _with_objects(export, chosen)
-    absent = [one for one in export.images if not one.image.is_file()]
+    absent = [one for one in export.images if not is_file(one.image)]
     there = {one.id for one in export.images} - {one.id for one in absent}
     records = [record for record in records if record.id in there]
     if absent:

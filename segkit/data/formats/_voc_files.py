@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -153,28 +153,28 @@ def _size(tree: Element) -> tuple[int, int] | None:
     return None if height == "0" and width == "0" else image_size(height, width)
 
 
-def read_sets(base: Path, kind: str) -> tuple[str, dict[str, str]]:
+def read_sets(base: Path, kind: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     """The folder of lists that is used, and image name -> part; the lists of `kind` come before others.
 
-    `trainval.txt` trains where no list parts it; alone it says nothing. Names follow the lists' lines, of which the
-    first word counts.
+    `trainval.txt` trains where `test.txt` alone is beside it; without any other it says nothing. A line is a name, or
+    begins with one, if it is not among the `known` names.
     """
     for folder in (base / SETS / name for name in dict.fromkeys((kind, "Segmentation", "Main"))):
-        named = {part: _lines(folder / f"{part}.txt") for part in ("train", "val", "test")}
+        named = {part: _lines(folder / f"{part}.txt", known) for part in ("train", "val", "test")}
         if named["test"] and not named["train"] and not named["val"]:
-            named["train"] = [name for name in _lines(folder / "trainval.txt") if name not in set(named["test"])]
+            named["train"] = [name for name in _lines(folder / "trainval.txt", known) if name not in set(named["test"])]
         parts = {name: part for part, names in named.items() for name in names}
         if parts:
             return f"{SETS}/{folder.name}", parts
     return "", {}
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, known: Collection[str]) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return []
-    return [line.split()[0] for line in lines if line.strip()]
+    return [line.strip() if line.strip() in known else line.split()[0] for line in lines if line.strip()]
 
 
 def _is_base(folder: Path) -> bool:

@@ -165,14 +165,14 @@ def box_of_edges(edges: Box, from_one: bool) -> Box:
 def _with_parts(voc: _Voc, records: Sequence[Record], task: TaskName) -> list[Record]:
     """The records with the parts that lists or folders name, and what the lists name that has no target."""
     files = voc.files
-    source, parts = read_sets(files.base, "Segmentation" if task == "segment" else "Main")
+    known = {*files.images, *files.annotations, *files.masks, *files.object_masks}
+    source, parts = read_sets(files.base, "Segmentation" if task == "segment" else "Main", known)
     targets = {record.id for record in records}
     without = sorted(files.images.keys() - targets - (set() if task == "segment" else files.annotations.keys()))
     if not source:
         if without:
             voc.notes.append(f"left out, because nothing is marked in them: {counted(len(without), 'image')}")
         return [_replaced(record, files.folder_splits.get(record.id)) for record in records]
-    known = {*files.images, *files.annotations, *files.masks, *files.object_masks}
     assigned, unknown = assign_parts(records, parts, known)
     voc.findings += unknown_names(source, unknown, records)
     voc.notes.append(f"splits from {source}")

@@ -41,7 +41,7 @@ def write(
     root: Path, name: str, *shapes: object, flags: Mapping[str, bool] | None = None, image: str = "", **more: object
 ) -> Path:
     """A file of labelme with an image of 40 x 30 beside it, unless `image` names another."""
-    content = {
+    content: dict[str, Any] = {
         "version": "5.8.0",
         "flags": flags or {},
         "shapes": shapes,

@@ -186,6 +186,14 @@ def test_trainval_trains_where_nothing_parts_it(
     assert found == {"c": None, **expected}
 
 
+def test_lists_may_say_more_on_a_line_and_names_may_have_spaces(tmp_path: Path) -> None:
+    make(tmp_path, {f"JPEGImages/{name}.png": picture(seed) for seed, name in enumerate(("my photo", "b"))})
+    make(tmp_path, {f"Annotations/{name}.xml": xml(("cat", (1, 1, 4, 4))) for name in ("my photo", "b")})
+    make(tmp_path, {"ImageSets/Main/train.txt": "my photo \n", "ImageSets/Main/val.txt": "b  1\n\n"})
+    found = {record.id: record.split for record in list_records(tmp_path).records}
+    assert found == {"my photo": "train", "b": "val"}
+
+
 def test_names_in_lists_that_no_image_has_are_said(tmp_path: Path) -> None:
     make(tmp_path, {**annotated("a", "b"), **lists("Main", train="a", val="bz")})
     assert codes(list_records(tmp_path)) == {"unknown-split-id": ("z",)}
