@@ -223,7 +223,7 @@ def write_nnunet(dataset: OpenDataset, out: Path, progress: Progress | None = No
     groups = [(names[record.id], record.group) for record in records if record.group is not None]
     if groups:
         write_atomically(out / "groups.csv", format_table(("id", "group"), groups))
-    return (*_losses(dataset, records, channels, labels), *not_kept(dataset, ("groups",)))
+    return (*_losses(dataset, records, channels, labels), *not_kept(dataset, {"groups"}))
 
 
 def _most_common_channels(dataset: OpenDataset) -> tuple[int, list[Record]]:
