@@ -33,6 +33,7 @@ class VocFiles:
         masks: of classes.
         object_masks: of numbered objects.
         folder_splits: the parts that names of folders state.
+        repeated: ids for which there are several annotation files.
     """
 
     base: Path
@@ -42,6 +43,7 @@ class VocFiles:
     masks: Mapping[str, Path] = field(default_factory=dict)
     object_masks: Mapping[str, Path] = field(default_factory=dict)
     folder_splits: Mapping[str, str] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
 
 
 def find_base(root: Path) -> Path | None:
@@ -87,12 +89,17 @@ def loose_files(root: Path) -> VocFiles:
     search = ImageSearch(root)
     images = {search.id_of(image): image for image in search.files}
     annotations: dict[str, Path] = {}
+    repeated = set()
     for file in sorted(files_below(root, ".xml")):
         if begins_with(file, "annotation") or search.find(file.with_suffix("").name, file.parent):
             image = search.find(file.with_suffix("").name, file.parent, file.relative_to(root).parts)
-            annotations[search.id_of(image or file)] = file
+            id_ = search.id_of(image or file)
+            repeated |= {id_} & annotations.keys()
+            annotations[id_] = file
     splits = {id_: part for id_, file in annotations.items() if (part := _part(file.relative_to(root)))}
-    return VocFiles(root, "Pascal VOC annotations", images, annotations, folder_splits=splits)
+    return VocFiles(
+        root, "Pascal VOC annotations", images, annotations, folder_splits=splits, repeated=frozenset(repeated)
+    )
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,11 @@ def _detect_records(voc: _Voc) -> Iterator[Record]:
             absent.append(voc.files.annotations[id_])
         else:
             yield Record(id_, image, annotation=_annotation(voc, id_, with_objects))
+    if voc.files.repeated:
+        twice = sorted(voc.files.repeated)
+        files = [shown(voc.files.annotations[id_], voc.root) for id_ in twice]
+        message = f"images with several annotation files ({len(twice)}): keep one of each"
+        voc.findings.append(finding("duplicate-id", message, files, twice))
     message = "annotations whose image is not there ({n}): add the images, or take the annotations out"
     voc.findings += finding_of_files("missing-image", message, absent, voc.root)
     if voc.broken:

@@ -93,6 +93,12 @@ def test_masks_are_runs_down_the_rows_of_their_own_frame(tmp_path: Path) -> None
     assert annotation.objects[0].box == (30, 20, 34, 23)
 
 
+def test_masks_beyond_the_image_are_cut_off(tmp_path: Path) -> None:
+    mask = '<mask label="car" rle="0,12" left="-2" top="28" width="4" height="3"></mask>'
+    listing = list_records(export(tmp_path, image("a.png", mask)))
+    assert objects(listing) == [("car", (0, 28, 2, 30))]
+
+
 def test_the_order_of_painting_is_z_order_then_the_files(tmp_path: Path) -> None:
     def square(label: str, left: int, height: int) -> str:
         corners = f"{left},0;{left + 4},0;{left + 4},4;{left},4"

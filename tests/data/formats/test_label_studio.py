@@ -155,6 +155,11 @@ def test_damaged_brushes_are_named(tmp_path: Path, change: Callable[[list[int]],
     assert len(listing.records) == 1
 
 
+def test_an_image_too_large_for_brushes_is_refused_before_memory_is_taken() -> None:
+    with pytest.raises(DataError, match="masks are read up to 134,217,728 pixels, and the image has 20000 x 20000"):
+        decode_brush(bytes(64), (20_000, 20_000))
+
+
 def test_a_brush_becomes_a_mask(tmp_path: Path) -> None:
     mask = np.zeros((20, 30), np.uint8)
     mask[3:9, 5:20] = 255

@@ -342,6 +342,13 @@ def test_xml_files_beside_the_images_or_in_a_folder_of_their_own(tmp_path: Path)
     assert listing.notes == ("left out, because nothing is marked in them: 1 image",)
 
 
+def test_two_annotation_files_of_one_image_are_named(tmp_path: Path) -> None:
+    text = xml(("cat", (1, 1, 4, 4)))
+    make(tmp_path, {"a.png": picture(), "b.png": picture(1), "a.xml": text, "b.xml": text, "old/a.xml": text})
+    (found,) = list_records(tmp_path).findings
+    assert (found.code, found.files, found.records) == ("duplicate-id", ("old/a.xml",), ("a",))
+
+
 def test_folders_without_masks_or_boxes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not laid out as Pascal VOC; expected JPEGImages/ with SegmentationClass/"):
         list_records(tmp_path, "voc")
