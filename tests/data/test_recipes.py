@@ -1,6 +1,6 @@
 """Public sets as their publishers lay them out, in small: each becomes a layout that is read without errors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -97,7 +97,7 @@ PUBLISHED: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.fixture
-def laid_out(tmp_path: Path) -> Iterator[Callable[[str], OpenDataset]]:
+def laid_out(tmp_path: Path) -> Callable[[str], OpenDataset]:
     def make(name: str) -> OpenDataset:
         PUBLISHED[name](tmp_path / "source")
         (tmp_path / "out").mkdir()
@@ -116,7 +116,7 @@ def test_a_set_as_published_is_read_without_errors(laid_out: Callable[[str], Ope
 
 def test_masks_that_jpeg_blurred_have_two_values_again(laid_out: Callable[[str], OpenDataset], tmp_path: Path) -> None:
     dataset = laid_out("kvasir-seg")
-    assert set(np.unique(cv2.imread(str(tmp_path / "source/Kvasir-SEG/masks/c0.jpg")))) > {0, 255}
+    assert set(np.unique(read_image(tmp_path / "source/Kvasir-SEG/masks/c0.jpg"))) > {0, 255}
     for index, (_, numbers) in enumerate(scenes(4)):
         assert np.array_equal(read_mask(tmp_path / f"out/masks/c{index}.png") == 255, numbers == 1)
     assert dataset.classes.names == ("background", "polyp")
