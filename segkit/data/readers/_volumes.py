@@ -18,6 +18,9 @@ from segkit.registry import Registry
 KEPT_BYTES = 2**29
 """Most bytes of opened volumes that a process keeps; the last one opened is kept whatever its size."""
 
+KEPT_FILES = 1024
+"""Most volumes that are kept, those that are not in memory but mapped included."""
+
 _Key = tuple[Path, int, int]
 _opened: dict[_Key, Volume] = {}  # in the order in which they were last asked for
 _lock = Lock()
@@ -164,11 +167,12 @@ def open_volume(file: Path) -> Volume:
     with _lock, decoding(file):  # threads that ask for the first slice together open the file once
         state = file.stat()
         key = file, state.st_size, state.st_mtime_ns
-        volume = _opened.pop(key) if key in _opened else VOLUME_READERS.get(name).open(file)
-        _opened[key] = volume
-        while len(_opened) > 1 and sum(map(_bytes_in_memory, _opened.values())) > KEPT_BYTES:
-            del _opened[next(iter(_opened))]
-        return volume
+        if key in _opened:
+            _opened[key] = _opened.pop(key)
+        else:
+            _opened[key] = VOLUME_READERS.get(name).open(file)
+            _close_oldest()
+        return _opened[key]
 
 
 def read_single(path: Path, reader: VolumeReader) -> Raster:
@@ -189,6 +193,13 @@ def check_grid(path: Path, shape: tuple[int, int, int]) -> None:
     for axis in range(3):
         height, width = (shape[other] for other in range(3) if other != axis)
         check_size(path, height, width)
+
+
+def _close_oldest() -> None:
+    """Let go of the volumes that were asked for longest ago, until the others are few and small enough to keep."""
+    held = sum(map(_bytes_in_memory, _opened.values()))
+    while len(_opened) > 1 and (held > KEPT_BYTES or len(_opened) > KEPT_FILES):
+        held -= _bytes_in_memory(_opened.pop(next(iter(_opened))))
 
 
 def _bytes_in_memory(volume: Volume) -> int:

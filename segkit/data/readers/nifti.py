@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,12 @@ for _suffix in (".nii", ".nii.gz"):
 def _load(path: Path) -> Any:
     try:
         import nibabel
+        from nibabel import imageglobals
         from nibabel.filebasedimages import ImageFileError
         from nibabel.spatialimages import HeaderDataError
     except ImportError:
         raise medical_extra_missing(path, "nibabel") from None
+    imageglobals.logger.setLevel(logging.CRITICAL)  # it prints how it mends headers, without the file's name
     try:
         return nibabel.load(path)
     except (ImageFileError, HeaderDataError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from segkit.data.readers._base import MAX_CHANNELS, READERS, Raster, check_size, orient
-from segkit.data.readers._tiff_head import has_one_page
+from segkit.data.readers._tiff_head import has_one_page, is_whole_chain
 from segkit.data.readers._tiff_spacing import read_spacing
 from segkit.data.readers._volumes import (
     KEPT_BYTES,
@@ -27,6 +28,9 @@ from segkit.errors import UnreadableFileError
 
 MAX_BYTES = 2**32
 """Most bytes of one image, or of a stack that can only be decoded as a whole."""
+
+# What tifffile logs of damaged files would be printed where nobody set up logging, beside the error that says it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -145,9 +149,14 @@ class _Pages:
 
 def main_series(path: Path, file: Any) -> Any:
     """The full-size images of a file, without previews; raises `UnreadableFileError` where there are several kinds."""
+    if not is_whole_chain(path):
+        raise UnreadableFileError(path, "damaged or cut short: the list of its pages breaks off; copy or save it again")
     found = [series for series in file.series if not series.keyframe.is_reduced]
     if len(found) != 1:
         raise UnreadableFileError(path, f"it holds {len(found)} images of different sizes; save each as its own file")
+    stated = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
+    if found[0].size < stated * prod(found[0].keyframe.shape):
+        raise UnreadableFileError(path, f"damaged or cut short: it states {stated} pages; copy or save it again")
     return found[0]
 
 
