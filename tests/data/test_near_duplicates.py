@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ def as_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(Image.open(content))
 
 
-COPIES: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+COPIES: dict[str, Callable[[NDArray[np.uint8]], NDArray[Any]]] = {
     "saved as JPEG": lambda image: as_jpeg(image, 30),
     "smaller": lambda image: cv2.resize(image, (40, 40), interpolation=cv2.INTER_AREA),
     "brighter": lambda image: np.rint(image * 0.7 + 60).astype(np.uint8),
