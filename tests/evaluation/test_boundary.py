@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from segkit.data.opening import open_dataset
+from segkit.data.samples import load_sample
 from segkit.evaluation.evaluate import evaluate
 from segkit.evaluation.result import Evaluation
 from segkit.evaluation.segment import SegmentationTally
@@ -133,3 +136,26 @@ def test_quick_leaves_outlines_alone(write_records: WriteRecords) -> None:
     found = evaluate(KnownMasks(PREDICTIONS), write_records(REFERENCES), CLASSES, quick=True)
     assert found.scores["boundary"] is None
     assert "missed" not in found.per_image[0]
+
+
+def test_real_slices_moved_by_a_voxel_lie_that_many_millimetres_apart(
+    datasets: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for kind in ("images", "labels"):  # one volume of 260, which take long to scan
+        (tmp_path / kind).mkdir()
+        name = f"{kind}/hippocampus_001.nii.gz"
+        shutil.copy(datasets("hippocampus_nifti") / name, tmp_path / name)
+    dataset = open_dataset(tmp_path)
+    tally = SegmentationTally(dataset.classes, tolerance=1.0)
+    for record in dataset.records:
+        sample = load_sample(record, dataset.classes)
+        assert sample.mask is not None
+        tally.add(sample, np.roll(sample.mask, 1, axis=1))
+    found = tally.scores(quick=False)
+    assert found["boundary"]["unit"] == "mm"  # voxels of 1 mm
+    for row in found["classes"][1:]:
+        # Never more than the voxel moved by, and less where an outline runs along the move.
+        assert 0.9 < row["boundary"]["hd95"]["value"] <= 1
+        assert 0.5 < row["boundary"]["assd"]["value"] < 1
+        assert row["boundary"]["nsd"]["value"] == 1
+        assert (row["boundary"]["missed"], row["boundary"]["invented"]) == (0, 0)
