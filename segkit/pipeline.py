@@ -66,6 +66,11 @@ class Pipeline(Config):
     stride_multiple: int = Field(1, ge=1, description="height and width the network takes are multiples of this")
     stride_remainder: int = Field(0, ge=0, description="pixels they have beyond such a multiple, margin not counted")
     margin: int = Field(0, ge=0, description="pixels the network loses on each side, mirrored on beforehand")
+    smallest: int = Field(
+        1,
+        ge=1,
+        description="side of the training crops, to which smaller images are mirrored, as they were in training",
+    )
     tile: int = Field(1024, ge=32, description="side of a tile in pixels, before rounding to the multiple")
     overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")
     whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")

@@ -7,7 +7,9 @@
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, or the multiple of 32 that holds an image where the images are smaller |
 | size (classification) | 128, or the longest side where all images are smaller |
-| batch | segmentation 4 on a CPU, 16 on a GPU; classification 32 and 128 |
+| normalization | `8bit` for uint8; `zscore` where the images' ranges differ more than tenfold, else `percentile` |
+| batch | segmentation 4 on a CPU, 16 on a GPU, more of small crops, less of memory; classification 32 and 128 |
+| class weights | none, as the Dice half of the loss counts classes alike |
 | budget | 10 minutes on a CPU, 30 on a GPU, unless `--epochs` or `--budget` is given |
 | loss | `ce_dice`, cross-entropy and Dice; `ce` for classification |
 | optimizer | `adamw` |
@@ -97,7 +99,7 @@ def make_plan(
         axis=config.data.axis,
         precision="bf16" if training.precision == "bf16" else "fp32",
         **scaling,
-        **(_whole_image(sampling) if task == "classify" else {}),
+        **(_whole_image(sampling) if task == "classify" else {"smallest": sampling.crop}),
     )
     resolved = config.model_copy(
         update={

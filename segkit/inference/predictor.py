@@ -120,9 +120,10 @@ class Predictor:
         return crop(logits, padding) if self.task == "segment" else logits
 
     def _padding(self, height: int, width: int) -> Padding:
-        """Pixels that an image lacks to a size the network takes, its margin not counted."""
-        multiple, remainder = self.pipeline.stride_multiple, self.pipeline.stride_remainder
-        return padding_to_multiple(height, width, multiple, remainder=remainder)
+        """Pixels that an image lacks to a size the network takes and knows from training, its margin not counted."""
+        pipeline = self.pipeline
+        multiple, remainder = pipeline.stride_multiple, pipeline.stride_remainder
+        return padding_to_multiple(height, width, multiple, pipeline.smallest, remainder)
 
     def _run(self, prepared: NDArray[np.float32]) -> Scores:
         """Logits of one prepared image (C, H, W): never a batch of several, whose size could change the bits."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from safetensors.numpy import save_file
@@ -16,17 +18,19 @@ from segkit.data.image_io import read_image
 from segkit.data.opening import open_dataset
 from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig
+from segkit.experiment.memory import expected_bytes
 from segkit.experiment.plan import Plan, make_plan
-from segkit.experiment.plan_training import balanced_weights
+from segkit.experiment.plan_training import Crops, balanced_weights, plan_training
 from segkit.experiment.speed import seconds_per_step
 from segkit.modelfile import ModelCard, save_model_file
-from segkit.models.config import Option
+from segkit.models.config import ModelConfig, Option
 from segkit.models.factory import build_model, create_model
+from segkit.training.config import TrainingConfig
 
 CPU = torch.device("cpu")
 
 
-def plan(data: Path, **settings: object) -> Plan:
+def plan(data: Path, /, **settings: object) -> Plan:
     config = ExperimentConfig.parse({"path": data, **settings})
     dataset = open_dataset(data, config.data)
     return make_plan(config, dataset, fingerprint(dataset), CPU)
@@ -322,3 +326,111 @@ def test_label_smoothing_is_for_classification(discs: Path, labelled: Path) -> N
     with pytest.raises(UsageError, match=r"label_smoothing 0.1: it is for classification only"):
         plan(discs, training={"label_smoothing": 0.1})
     assert plan(labelled, training={"label_smoothing": 0.1}).config.training.label_smoothing == 0.1
+
+
+def write_tiff_set(folder: Path, scale: Callable[[int], float], channels: int = 1) -> Path:
+    """Twelve float images of 48 x 40 pixels whose values differ by `scale`, with masks."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(12):
+        shape = (48, 40) if channels == 1 else (channels, 48, 40)
+        values = np.random.default_rng(number).normal(100, 20, shape) * scale(number)
+        tifffile.imwrite(folder / "images" / f"{number:02d}.tif", values.astype(np.float32))
+        mask = np.zeros((48, 40), np.uint8)
+        mask[10 : 20 + number, 10:30] = 1
+        Image.fromarray(mask).save(folder / "masks" / f"{number:02d}.png")
+    return folder
+
+
+def reason_of(made: Plan, choice: str) -> str:
+    return next(why for said, why in made.reasons if said.startswith(choice))
+
+
+def test_the_normalization_suits_the_values(discs: Path, tmp_path: Path) -> None:
+    assert (plan(discs).pipeline.normalization, plan(discs).config.normalization) == ("8bit", "8bit")
+    alike = plan(write_tiff_set(tmp_path / "alike", lambda number: 1 + number / 12))
+    assert alike.pipeline.normalization == "percentile"
+    assert "they have one scale" in reason_of(alike, "normalization percentile")
+    apart = plan(write_tiff_set(tmp_path / "apart", lambda number: 4.0**number))
+    assert apart.pipeline.normalization == "zscore"
+    assert "more than 10 times: they have no scale in common" in reason_of(apart, "normalization zscore")
+    asked = plan(tmp_path / "apart", normalization="percentile")
+    assert asked.pipeline.normalization == "percentile"
+    assert reason_of(asked, "normalization percentile").startswith("as asked")
+
+
+def test_8bit_is_refused_for_other_values(tmp_path: Path) -> None:
+    data = write_tiff_set(tmp_path, lambda number: 4.0**number)
+    with pytest.raises(UsageError, match=r"--normalization 8bit: it is for values from 0 to 255, the training images"):
+        plan(data, normalization="8bit")
+
+
+def test_ct_needs_masks(labelled: Path) -> None:
+    with pytest.raises(UsageError, match="--normalization ct: it measures the foreground of masks"):
+        plan(labelled, normalization="ct")
+
+
+def test_channels_keep_their_names(tmp_path: Path) -> None:
+    data = write_tiff_set(tmp_path, lambda number: 1.0, channels=4)
+    names = ("red", "green", "blue", "nir")
+    made = plan(data, data={"channel_names": names})
+    assert made.pipeline.channel_names == made.config.data.channel_names == names
+    assert plan(data).pipeline.channel_names == ()
+    with pytest.raises(UsageError, match="--channel-names red,nir: the images have 4 channels; give each a name"):
+        plan(data, data={"channel_names": ("red", "nir")})
+
+
+def test_small_images_are_predicted_at_the_size_of_the_crops(discs: Path) -> None:
+    assert plan(discs).pipeline.smallest == 64
+    assert plan(discs, sampling={"crop": 128}).pipeline.smallest == 128
+
+
+@pytest.mark.parametrize(
+    ("side", "per_epoch", "device", "batch"),
+    [
+        (256, 10_000, "cpu", 4),
+        (192, 10_000, "cpu", 4),
+        (64, 10_000, "cpu", 8),
+        (64, 60, "cpu", 4),  # of 60 crops a batch of 8 would leave 7 steps
+        (256, 10_000, "cuda", 16),
+        (128, 10_000, "cuda", 64),
+        (64, 10_000, "cuda", 128),
+        (64, 600, "cuda", 64),
+    ],
+)
+def test_small_crops_make_larger_batches(side: int, per_epoch: int, device: str, batch: int) -> None:
+    model = ModelConfig(task="segment", backbone="plain", decoder="unet", num_classes=2, in_channels=1)
+    given = TrainingConfig(precision="fp32")
+    training, _ = plan_training(given, model, {"a": 1, "b": 1}, Crops(side, per_epoch), torch.device(device))
+    assert training.batch_size == batch
+
+
+def test_the_memory_of_a_step_is_said(discs: Path) -> None:
+    made = plan(discs, training={"precision": "fp32"})
+    said = next(choice for choice, _ in made.reasons if choice.endswith("of memory for a step"))
+    outputs, weights = expected_bytes(made.model, 64, 4, "fp32")
+    assert said == f"about {(outputs + weights) / 2**20:.0f} MiB of memory for a step"
+    assert weights == 5 * 4 * sum(parameter.numel() for parameter in build_model(made.model).parameters())
+    assert expected_bytes(made.model, 64, 8, "fp32")[0] == 2 * outputs
+    assert expected_bytes(made.model, 64, 4, "bf16")[0] == pytest.approx(outputs / 2, abs=4)
+    assert expected_bytes(made.model, 128, 4, "fp32")[0] == pytest.approx(4 * outputs, rel=0.01)
+
+
+def test_a_batch_that_does_not_fit_is_halved_unless_it_was_asked_for(
+    discs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs, weights = expected_bytes(plan(discs).model, 64, 1, "fp32")
+    monkeypatch.setattr("segkit.experiment.memory.available_bytes", lambda device: (2.5 * outputs + weights) / 0.8)
+    made = plan(discs, training={"precision": "fp32"})
+    assert made.config.training.batch_size == 2
+    assert any("with batches of 2 in place of 4" in choice for choice, _ in made.reasons)
+    asked = plan(discs, training={"precision": "fp32", "batch_size": 4})
+    assert asked.config.training.batch_size == 4
+    assert any("which may not fit" in choice for choice, _ in asked.reasons)
+
+
+def test_no_class_weights_are_planned_and_why_is_said(discs: Path) -> None:
+    made = plan(discs)
+    assert made.config.training.class_weights is None
+    assert "the Dice half of the loss counts classes alike" in reason_of(made, "no class weights")
+    assert plan(discs, training={"class_weights": "balanced"}).config.training.class_weights is not None

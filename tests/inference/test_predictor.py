@@ -92,6 +92,17 @@ def test_tiles_show_the_network_the_pixels_of_the_whole_image(name: str) -> None
         assert np.array_equal(tile, whole[:, row : row + 32, column : column + 32])
 
 
+def test_smaller_images_are_mirrored_to_the_crops_of_training() -> None:
+    """A network trained on slices amid mirrored ones takes their border for the place it is at."""
+    recorder = Recorder(3)
+    image = photo(35, 49)
+    predictor = Predictor(recorder, plain_pipeline(smallest=64, stride_multiple=16), class_map(3))
+    mask = predictor.segment(image).mask
+    predictor.segment(photo(35, 100))
+    assert recorder.shapes == [(1, 3, 64, 64), (1, 3, 64, 112)]
+    assert np.array_equal(mask, predictor.pipeline.prepare(image).argmax(axis=0))
+
+
 def test_lost_margin_is_mirrored_beforehand() -> None:
     """A network without padding, given its margin of three pixels, answers what it answers on NumPy's reflection."""
     image = photo(40, 50)
