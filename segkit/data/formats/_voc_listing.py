@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,9 @@ class _Voc:
 def list_voc(root: Path, files: VocFiles, task: TaskName | None) -> Listing:
     """The listing of these files; raises `DataError` where neither masks nor boxes can be read."""
     voc = _Voc(root, files)
-    _read_annotations(voc)
     masks = files.masks or files.object_masks
+    # VOC 2012 has 17,125 annotations and 2,913 masks: to segment, the others need no reading.
+    _read_annotations(voc, files.annotations.keys() & masks.keys() if masks and task != "detect" else files.annotations)
     offered: list[TaskName] = []
     if masks:
         offered.append("segment")
@@ -85,9 +86,10 @@ def list_voc(root: Path, files: VocFiles, task: TaskName | None) -> Listing:
     )
 
 
-def _read_annotations(voc: _Voc) -> None:
-    """Read every annotation file; one that cannot be read is no reason not to read the others."""
-    for id_, file in voc.files.annotations.items():
+def _read_annotations(voc: _Voc, ids: Collection[str]) -> None:
+    """Read annotation files; one that cannot be read is no reason not to read the others."""
+    for id_ in sorted(ids):
+        file = voc.files.annotations[id_]
         try:
             voc.annotations[id_] = read_annotation(file)
         except UnreadableFileError as error:
