@@ -51,7 +51,8 @@ class Format(Protocol):
     """One layout of data sets on disk.
 
     Attributes:
-        rank: formats are asked in ascending order; the more a layout says about itself, the lower its rank.
+        rank: formats are asked in ascending order, those of one rank by name; the more a layout says about itself, the
+            lower its rank.
     """
 
     rank: ClassVar[int]
@@ -100,7 +101,7 @@ def list_records(
 def _format_of(root: Path, name: str | None) -> Format:
     if name is not None:
         return FORMATS.get(name)()
-    for format_class in sorted(map(FORMATS.get, FORMATS), key=lambda format_class: format_class.rank):
+    for format_class in sorted(map(FORMATS.get, sorted(FORMATS)), key=lambda format_class: format_class.rank):
         if format_class().recognises(root):
             return format_class()
     raise UsageError(
