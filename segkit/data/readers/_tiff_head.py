@@ -21,7 +21,7 @@ def has_one_page(path: Path) -> bool:
     """Whether the file's first page is all there is; False where that is not sure."""
     with path.open("rb") as stream:
         chain = _Chain.open(stream)
-        page = chain and chain.read(chain.first)
+        page = None if chain is None else chain.read(chain.first)
         if page is None or page.following:
             return False
         return not any(word in page.description(stream) for word in _STACK_WORDS)
@@ -33,7 +33,7 @@ def is_whole_chain(path: Path) -> bool:
         chain = _Chain.open(stream)
         offset = chain.first if chain else 0
         for _ in range(MAX_PAGES):
-            page = chain and chain.read(offset)
+            page = None if chain is None else chain.read(offset)
             if page is None:
                 return False
             if not page.following:

@@ -59,7 +59,7 @@ def nifti(dtype: Any = np.int16) -> bytes:
     return image.to_bytes()
 
 
-def dicom(syntax: str = "1.2.840.10008.1.2.1", encode: Callable[[NDArray[Any]], bytes] | None = None) -> bytes:
+def dicom(syntax: str = "1.2.840.10008.1.2.1", encode: Callable[[NDArray[Any]], bytes | bytearray] | None = None) -> bytes:
     values = gradient(HEIGHT, WIDTH, dtype=np.uint8)
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
@@ -70,7 +70,7 @@ def dicom(syntax: str = "1.2.840.10008.1.2.1", encode: Callable[[NDArray[Any]], 
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = HEIGHT, WIDTH, 1
     dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 0
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.add_new("PixelData", "OB", values.tobytes() if encode is None else encapsulate([encode(values)]))
+    dataset.add_new("PixelData", "OB", values.tobytes() if encode is None else encapsulate([bytes(encode(values))]))
     stream = BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
@@ -81,7 +81,7 @@ def rle(values: NDArray[Any]) -> bytes:
     return struct.pack("<16I", 1, 64, *[0] * 14) + rows
 
 
-KINDS: dict[str, tuple[str, Callable[[], bytes]]] = {
+KINDS: dict[str, tuple[str, Callable[[], bytes | bytearray]]] = {
     "png": (".png", lambda: pillow("PNG", HEIGHT, WIDTH, 3)),
     "png of 16 bits": (".png", lambda: imagecodecs.png_encode(gradient(HEIGHT, WIDTH, 3, dtype=np.uint16))),
     "jpeg": (".jpg", lambda: pillow("JPEG", HEIGHT, WIDTH, 3)),
@@ -185,7 +185,7 @@ def main(kind: str, folder: Path) -> None:
     """Read `MUTATIONS` damaged files of one kind."""
     warnings.simplefilter("ignore")
     suffix, make = KINDS[kind]
-    data = make()
+    data = bytes(make())
     path = folder / f"whole{suffix}"
     path.write_bytes(data)
     whole = read_everything(path)
