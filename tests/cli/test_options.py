@@ -116,3 +116,7 @@ def test_an_empty_value_is_not_the_default() -> None:
     with pytest.raises(UsageError, match="--split '': expected a split file, or shares"):
         options.data_settings(split="")
     assert options.data_settings(classes="") == {"classes": ()}
+
+
+def test_channel_names_are_a_list() -> None:
+    assert options.data_settings(channel_names="red, green,nir") == {"channel_names": ("red", "green", "nir")}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 PARTS = ["train"] * 8 + ["val"] * 3 + ["test"] * 3
@@ -26,6 +28,20 @@ def write_discs(folder: Path, first: int = 0, count: int = len(PARTS)) -> Path:
         Image.fromarray(disc.astype(np.uint8)).save(folder / "masks" / f"disc_{number:02d}.png")
         rows.append(f"disc_{number:02d},{PARTS[(number - first) % len(PARTS)]}")
     (folder / "split.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def write_tiff_set(folder: Path, scale: Callable[[int], float], channels: int = 1) -> Path:
+    """Twelve float images of 48 x 40 pixels whose values differ by `scale`, with masks."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(12):
+        shape = (48, 40) if channels == 1 else (channels, 48, 40)
+        values = np.random.default_rng(number).normal(100, 20, shape) * scale(number)
+        tifffile.imwrite(folder / "images" / f"{number:02d}.tif", values.astype(np.float32))
+        mask = np.zeros((48, 40), np.uint8)
+        mask[10 : 20 + number, 10:30] = 1
+        Image.fromarray(mask).save(folder / "masks" / f"{number:02d}.png")
     return folder
 
 

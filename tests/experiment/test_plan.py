@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 from PIL import Image
 from safetensors.numpy import save_file
@@ -26,6 +24,7 @@ from segkit.modelfile import ModelCard, save_model_file
 from segkit.models.config import ModelConfig, Option
 from segkit.models.factory import build_model, create_model
 from segkit.training.config import TrainingConfig
+from tests.experiment.conftest import write_tiff_set
 
 CPU = torch.device("cpu")
 
@@ -326,20 +325,6 @@ def test_label_smoothing_is_for_classification(discs: Path, labelled: Path) -> N
     with pytest.raises(UsageError, match=r"label_smoothing 0.1: it is for classification only"):
         plan(discs, training={"label_smoothing": 0.1})
     assert plan(labelled, training={"label_smoothing": 0.1}).config.training.label_smoothing == 0.1
-
-
-def write_tiff_set(folder: Path, scale: Callable[[int], float], channels: int = 1) -> Path:
-    """Twelve float images of 48 x 40 pixels whose values differ by `scale`, with masks."""
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for number in range(12):
-        shape = (48, 40) if channels == 1 else (channels, 48, 40)
-        values = np.random.default_rng(number).normal(100, 20, shape) * scale(number)
-        tifffile.imwrite(folder / "images" / f"{number:02d}.tif", values.astype(np.float32))
-        mask = np.zeros((48, 40), np.uint8)
-        mask[10 : 20 + number, 10:30] = 1
-        Image.fromarray(mask).save(folder / "masks" / f"{number:02d}.png")
-    return folder
 
 
 def reason_of(made: Plan, choice: str) -> str:
