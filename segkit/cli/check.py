@@ -115,5 +115,8 @@ def _print(dataset: OpenDataset, described: dict[str, Any]) -> None:
             typer.echo(f"    {file}")
     errors = len(dataset.errors)
     warnings = sum(found.severity == "warning" for found in dataset.findings)
-    verdict = "training would refuse this data set" if errors else f"ready: segkit train {dataset.root}"
+    ready = f"ready: segkit train {dataset.root}"
+    if dataset.task == "detect":
+        ready = "networks are trained on masks or labels, not on boxes alone"
+    verdict = "training would refuse this data set" if errors else ready
     typer.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}; {verdict}")

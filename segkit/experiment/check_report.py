@@ -113,10 +113,9 @@ def _drawn(
     """One crop as each training set draws it, normalized values brought back to what a screen shows."""
     for caption, images in ways.items():
         item = images[Draw(epoch=0, position=index, index=index)]
-        unit = (
-            item["image"].numpy() * np.float32(pipeline.std)[:, None, None] + np.float32(pipeline.mean)[:, None, None]
-        )
-        visible = np.rint(unit.clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+        unit = item["image"].numpy().transpose(1, 2, 0) * np.array(pipeline.std, np.float32)
+        unit += np.array(pipeline.mean, np.float32)
+        visible = np.rint(unit.clip(0, 1) * 255).astype(np.uint8)
         indices = item["mask"].numpy() if "mask" in item else None
         yield caption, marked_picture(visible, classes, SIDE, indices)
 

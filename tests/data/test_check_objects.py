@@ -130,3 +130,12 @@ def test_shares_are_held_against_the_image_they_are_shares_of(opened: Callable[.
     (found,) = opened(relative((*halves, one_object("dog", (0.5, 0.5, 1.1, 1)))), 1, "detect").findings
     assert found.code == "annotation-outside"
     assert "dog (40, 30, 88, 60) in 1.png" in found.message
+
+
+def test_the_known_defects_of_real_boxes_are_found(datasets: Callable[[str], Path]) -> None:
+    dataset = open_dataset(datasets("bccd"))
+    found = {one.code: one for one in dataset.findings}
+    assert set(found) == {"zero-area-box", "near-duplicate-across-splits"}
+    assert found["zero-area-box"].files == ("Annotations/BloodImage_00338.xml", "Annotations/BloodImage_00343.xml")
+    assert len(found["near-duplicate-across-splits"].files) == 2  # the same cells a moment later
+    assert dataset.errors == ()
