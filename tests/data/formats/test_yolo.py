@@ -19,6 +19,7 @@ from segkit.data.drawing import draw_region
 from segkit.data.findings import Finding
 from segkit.data.formats._base import Listing, list_records
 from segkit.data.formats._writing import WRITERS
+from segkit.data.formats._yolo_files import read_yolo_file
 from segkit.data.formats.coco import Coco
 from segkit.data.formats.yolo import Yolo
 from segkit.data.opening import open_dataset
@@ -279,6 +280,24 @@ def test_wrong_files_say_what_is_wrong(
 ) -> None:
     with pytest.raises(error, match=reason):
         list_records(small_set(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: " + "[" * 100_000,
+        "a: &m0 {x: 1}\n" + "".join(f"b{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}]}}\n" for n in range(1, 60)),
+        "a: &m0 [x]\n" + "".join(f"b{n}: &m{n} [*m{n - 1}, *m{n - 1}]\n" for n in range(1, 60)) + "names: *m59\n",
+        "names: &a [*a]\n",
+        "names: [2001-99-99]\n",
+        "names: !!python/object/apply:os.getcwd []\n",
+    ],
+)
+def test_yaml_made_to_do_harm_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    small_set(tmp_path)
+    (tmp_path / "data.yaml").write_text(f"{text}\ntrain: images/train\n")
+    with pytest.raises(UnreadableFileError, match=r"data\.yaml: (it is no YAML|names holds something else)"):
+        read_yolo_file(tmp_path / "data.yaml")
 
 
 def test_no_label_file_at_all_is_said(tmp_path: Path) -> None:
