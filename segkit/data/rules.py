@@ -64,7 +64,7 @@ RULES: dict[str, Rule] = {
     "annotation-outside": Rule(Severity.ERROR, "a box or an outline reaches more than a pixel beyond its image", _CUT),
     "zero-area-box": Rule(Severity.WARNING, "a box has no width or no height"),
     "absurd-box": Rule(Severity.WARNING, "a box is more than 100 times as long as wide"),
-    "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels"),
+    "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels, and a network takes one"),
     "too-many-channels": Rule(Severity.ERROR, "images have more than 16 channels"),
     "dtype-differs": Rule(
         Severity.WARNING, "images are stored in different types, so equal values may mean different brightness"
