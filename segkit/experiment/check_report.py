@@ -53,9 +53,8 @@ def _view(dataset: OpenDataset) -> View:
         return View(absent="No image is in the training part; the findings say why.")
     pictures = FindingPictures(dataset)
     if dataset.task == "detect":
-        return View(
-            tuple(Seen(_name(record, dataset), None, (_stored(record, dataset, pictures),)) for record in records)
-        )
+        stored = tuple((_name(record, dataset), _stored(record, dataset, pictures)[1]) for record in records[:4])
+        return View((Seen("Boxes as marked", None, stored),))
     measured = fingerprint(dataset)
     if measured["intensities"] is None:
         return View(absent="The training images have different numbers of channels, and a network takes one number.")
