@@ -22,7 +22,8 @@ COLORS = {"error": "red", "warning": "yellow", "note": "blue"}
 def check(
     data: options.Data,
     task: Annotated[
-        Literal["segment", "classify"] | None, typer.Option(help="The targets to check, of a table with both.")
+        Literal["segment", "classify", "detect"] | None,
+        typer.Option(help="The targets to check, of data with several: masks, labels or boxes."),
     ] = None,
     as_json: options.Json = False,
     report: Annotated[
@@ -103,6 +104,7 @@ def _document(dataset: OpenDataset, described: dict[str, Any]) -> dict[str, Any]
 
 def _print(dataset: OpenDataset, described: dict[str, Any]) -> None:
     from segkit.data.description import table
+    from segkit.data.findings import slices_joined
     from segkit.data.opening import describe_finding
 
     for line in (*dataset.describe(), "", *table(described)):
@@ -111,7 +113,7 @@ def _print(dataset: OpenDataset, described: dict[str, Any]) -> None:
         # Every file has its own line here; the description of a finding names only the first ones.
         headline = describe_finding(dataclasses.replace(found, files=()))
         typer.secho(f"\n{headline}", fg=COLORS[found.severity])
-        for file in found.files:
+        for file in slices_joined(found.files):
             typer.echo(f"    {file}")
     errors = len(dataset.errors)
     warnings = sum(found.severity == "warning" for found in dataset.findings)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from segkit.data.readers._base import SLICE_SUFFIX
 
 
 class Severity(StrEnum):
@@ -32,6 +35,17 @@ class Finding:
     message: str
     files: tuple[str, ...] = ()
     records: tuple[str, ...] = ()
+
+
+def slices_joined(files: Sequence[str]) -> list[str]:
+    """The files of a finding for people: many slices of one volume in one line."""
+    volumes: dict[str, list[str]] = {}
+    for file in files:
+        volumes.setdefault(file.rpartition("/")[0] if file.endswith(SLICE_SUFFIX) else file, []).append(file)
+    return [
+        inside[0] if len(inside) == 1 else f"{inside[0]} to {inside[-1].rpartition('/')[2]} ({len(inside)} slices)"
+        for inside in volumes.values()
+    ]
 
 
 def shown(path: Path, root: Path) -> str:

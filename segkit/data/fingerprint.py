@@ -87,10 +87,10 @@ def _class_counts(dataset: OpenDataset) -> dict[str, dict[str, dict[str, int]]]:
     images = {part: dict.fromkeys(names, 0) for part in PARTS}
     for part in PARTS:
         for record in dataset.split(part):
-            if record.label is not None:
-                images[part][record.label] += 1
+            for label in record.labels(dataset.task):
+                images[part][label] += 1
             if record.id in dataset.facts.masks:
                 for index, number in class_pixels(dataset.facts.masks[record.id], dataset.classes).items():
                     pixels[part][names[index]] += number
                     images[part][names[index]] += 1
-    return {"class_images": images} if dataset.task == "classify" else {"class_pixels": pixels, "class_images": images}
+    return {"class_pixels": pixels, "class_images": images} if dataset.task == "segment" else {"class_images": images}

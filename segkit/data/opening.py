@@ -103,7 +103,7 @@ class OpenDataset:
 
     def strata(self) -> Mapping[str, frozenset[int]]:
         """Id to what of the image every part gets its share of; raises `UsageError` as `split.strata`."""
-        return strata(self.records, _presence(self.records, self.facts, self.classes), self.config.stratify)
+        return strata(self.records, _presence(self.records, self.facts, self.classes, self.task), self.config.stratify)
 
     @cached_property
     def _parts(self) -> dict[str, tuple[Record, ...]]:
@@ -141,7 +141,7 @@ def open_dataset(
     findings = [*listing.findings, *about_classes, *check_files(grouped, facts, root)]
     records = _usable(grouped, findings)
     if classes is None:
-        presence = _presence(records, facts, decision.class_map)
+        presence = _presence(records, facts, decision.class_map, listing.task)
         wanted = strata(records, presence, config.stratify)
         split = split_records(records, wanted, config, unused=[record.id for record in grouped])
         undecided = any(
@@ -208,9 +208,7 @@ def _given(listing: Listing, classes: ClassMap, facts: Facts) -> ClassDecision:
 
 def _labels(listing: Listing) -> dict[str, tuple[str, ...]]:
     """Record id -> the labels of the image, or of the objects in it."""
-    if listing.task == "classify":
-        return {record.id: (record.label,) for record in listing.records if record.label is not None}
-    return {record.id: record.annotation.labels for record in listing.records if record.annotation is not None}
+    return {record.id: record.labels(listing.task) for record in listing.records}
 
 
 def _masks(listing: Listing, facts: Facts) -> dict[str, MaskFacts]:
@@ -230,18 +228,17 @@ def _usable(records: Sequence[Record], findings: Sequence[Finding]) -> list[Reco
     return [record for record in records if record.id not in unusable]
 
 
-def _presence(records: Sequence[Record], facts: Facts, classes: ClassMap) -> dict[str, frozenset[int]]:
+def _presence(records: Sequence[Record], facts: Facts, classes: ClassMap, task: TaskName) -> dict[str, frozenset[int]]:
     """Id to the classes its image shows: those in its mask, its label, or those of its objects."""
     indices = {name: index for index, name in enumerate(classes.names)}
-    return {record.id: frozenset(_shown_classes(record, facts, classes, indices)) for record in records}
-
-
-def _shown_classes(record: Record, facts: Facts, classes: ClassMap, indices: Mapping[str, int]) -> Iterable[int]:
-    if record.id in facts.masks:
-        return class_pixels(facts.masks[record.id], classes)
-    if record.label is not None:
-        return [indices[record.label]]
-    return [indices[label] for label in record.annotation.labels if label in indices] if record.annotation else []
+    return {
+        record.id: frozenset(
+            class_pixels(facts.masks[record.id], classes)
+            if record.id in facts.masks
+            else [indices[label] for label in record.labels(task) if label in indices]
+        )
+        for record in records
+    }
 
 
 def _class_names(classes: ClassMap) -> str:

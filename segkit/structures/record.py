@@ -60,6 +60,12 @@ class Record:
             return () if self.annotation is None else (self.annotation.source,)
         return (self.mask,) if isinstance(self.mask, Path) else tuple(self.mask.values())
 
+    def labels(self, task: TaskName) -> tuple[str, ...]:
+        """The labels that tell what it shows: its own to classify, those of its objects to detect, none to segment."""
+        if task == "classify":
+            return () if self.label is None else (self.label,)
+        return self.annotation.labels if task == "detect" and self.annotation is not None else ()
+
     @property
     def unit(self) -> str:
         """What counts as one independent observation in a score's interval: the group, else the image itself."""

@@ -53,6 +53,32 @@ def test_every_number_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["intensities"]["std"], pixels.std(axis=0))
 
 
+def test_images_with_boxes_count_for_the_classes_of_their_objects(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b", "c", "d"):
+        Image.fromarray(np.random.default_rng(ord(name)).integers(0, 255, (40, 50), np.uint8)).save(
+            tmp_path / "images" / f"{name}.png"
+        )
+    boxes = [("a", 1), ("a", 1), ("b", 2), ("c", 1), ("c", 2)]
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 50, "height": 40} for n in "abcd"],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {"id": i, "image_id": image, "category_id": category, "bbox": [5, 5, 20, 10 + i], "iscrowd": 0}
+            for i, (image, category) in enumerate(boxes)
+        ],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    (tmp_path / "split.csv").write_text("id,split\na,train\nb,train\nc,val\nd,test\n")
+    found = fingerprint(open_dataset(tmp_path, task="detect"))
+    assert found["class_images"] == {
+        "train": {"cat": 1, "dog": 1},
+        "val": {"cat": 1, "dog": 1},
+        "test": {"cat": 0, "dog": 0},
+    }
+    assert "class_pixels" not in found
+
+
 def test_normalized_training_images_have_mean_0_and_deviation_1(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     images = {
