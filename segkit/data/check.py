@@ -26,6 +26,7 @@ def check_set(
     classes: ClassMap | None,
     root: Path,
     task: TaskName = "segment",
+    unused_classes: bool = False,
 ) -> list[Finding]:
     """Problems of the set as a whole, its parts filled in.
 
@@ -36,6 +37,7 @@ def check_set(
         classes: None where the classes could not be decided; what depends on them is not checked then.
         root: the data set's folder.
         task: what the targets are for; a set to find objects in may have one class only.
+        unused_classes: classes that no image shows are no mistake: an annotation tool exports all it knows.
     """
     found = [
         *check_not_empty(records),
@@ -45,7 +47,8 @@ def check_set(
         *_groups(records, root),
     ]
     if records and classes is not None:
-        found += _classes(records, presence, classes, needed=1 if task == "detect" else 2)
+        needed = 1 if task == "detect" else 2
+        found += _classes(records, presence, classes, needed, unused_classes)
     return found
 
 
@@ -124,7 +127,11 @@ def _groups(records: Sequence[Record], root: Path) -> Iterator[Finding]:
 
 
 def _classes(
-    records: Sequence[Record], presence: Mapping[str, frozenset[int]], classes: ClassMap, needed: int
+    records: Sequence[Record],
+    presence: Mapping[str, frozenset[int]],
+    classes: ClassMap,
+    needed: int,
+    unused_classes: bool,
 ) -> Iterator[Finding]:
     """Classes that training, or validation, never sees."""
     seen: dict[str | None, Counter[int]] = {part: Counter() for part in (*PARTS, None)}
@@ -141,6 +148,14 @@ def _classes(
     if not seen["train"]:
         return  # no training part, reported by itself
     unlearnt = [index for index in range(classes.num_classes) if index not in seen["train"]]
+    unused = [index for index in unlearnt if unused_classes and index not in everywhere]
+    if unused:
+        more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
+        names = ", ".join(classes.names[index] for index in unused[:10])
+        yield finding(
+            "unused-class", f"the data declares {names}{more}, which no image shows; they are never predicted"
+        )
+    unlearnt = [index for index in unlearnt if index not in unused]
     if unlearnt:
         names = ", ".join(f"{classes.names[index]} ({_where(index, seen)})" for index in unlearnt)
         message = f"no training image shows {names}; move images to train, or take the class out of the class file"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.data.csv_table import TABLE_SUFFIXES, read_columns, read_rows, require_columns
@@ -53,6 +53,16 @@ class ClassFile:
     def from_ids(cls, ids: Mapping[str, int], source: str) -> ClassFile:
         """Classes by name, with the ids that masks store; raises `UsageError` for none, or an id that occurs twice."""
         return _class_file(source, tuple(ids), tuple(ids.values()))
+
+    def without(self, names: Collection[str]) -> ClassFile:
+        """The other classes, with the ids they have."""
+        kept = [position for position, name in enumerate(self.names) if name not in names]
+        return replace(
+            self,
+            names=tuple(self.names[position] for position in kept),
+            ids=tuple(self.ids[position] for position in kept),
+            colors=tuple(self.colors[position] for position in kept) if self.colors else (),
+        )
 
 
 def read_class_file(path: Path) -> ClassFile:

@@ -242,15 +242,9 @@ def _ignored(config: DataConfig, declared: ClassFile | None, mapped: Mapping[int
 
 def _without(declared: ClassFile, ignored: set[int]) -> ClassFile:
     """The declared classes that count."""
-    kept = [position for position, id_ in enumerate(declared.ids) if id_ not in ignored]
-    if not kept:
+    if set(declared.ids) <= ignored:
         raise UsageError(f"{declared.source} names no class that counts; give at least one besides void and --ignore")
-    return replace(
-        declared,
-        names=tuple(declared.names[position] for position in kept),
-        ids=tuple(declared.ids[position] for position in kept),
-        colors=tuple(declared.colors[position] for position in kept) if declared.colors else (),
-    )
+    return declared.without([name for id_, name in zip(declared.ids, declared.names, strict=True) if id_ in ignored])
 
 
 def _inferred(config: DataConfig, ids: set[int]) -> ClassFile:

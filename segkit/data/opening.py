@@ -148,7 +148,9 @@ def open_dataset(
             found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings
         )
         known = None if undecided else decision.class_map
-        findings += [*split.findings, *check_set(split.records, facts, presence, known, root, listing.task)]
+        exported = listing.declared is not None and listing.class_file is None and config.classes is None
+        whole = check_set(split.records, facts, presence, known, root, listing.task, unused_classes=exported)
+        findings += [*split.findings, *whole]
     else:
         split = Split(tuple(records), "the data's own parts")
         findings += check_not_empty(records)

@@ -81,6 +81,7 @@ RULES: dict[str, Rule] = {
     "unknown-label": Rule(Severity.ERROR, "an image's label is no class", _LEFT_OUT),
     "one-class-only": Rule(Severity.ERROR, "the whole set shows one class only, so nothing can be learnt"),
     "class-without-training-pixels": Rule(Severity.ERROR, "no training image shows a class", _ACCEPTED),
+    "unused-class": Rule(Severity.NOTE, "no image shows a class that an annotation tool exported"),
     "class-without-validation-pixels": Rule(Severity.WARNING, "no validation image shows a class that training knows"),
     "class-only-in-test": Rule(Severity.WARNING, "only test images show a class"),
     "empty-set": Rule(Severity.ERROR, "no usable image is left"),

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 from segkit.data.config import DataConfig
 from segkit.data.drawing import draw_region
-from segkit.data.findings import Finding
+from segkit.data.findings import Finding, Severity
 from segkit.data.formats._base import Listing, list_records
 from segkit.data.formats._coco_objects import decompressed
 from segkit.data.formats._writing import WRITERS
@@ -108,6 +108,22 @@ def test_real_data_passes_the_check_with_what_a_small_cut_of_coco_lacks_allowed(
     expected = {"segment": (0, "background"), "detect": (1, "person")}[task]
     assert (dataset.classes.ids[0], dataset.classes.names[0]) == expected
     assert (dataset.classes.ids[-1], dataset.classes.names[-1]) == (90, "toothbrush")
+
+
+def test_categories_that_no_image_shows_are_said_and_no_mistake(
+    datasets: Callable[[str], Path], tmp_path: Path
+) -> None:
+    dataset = open_dataset(datasets("coco_mini"), DataConfig(channels="rgb"))
+    [unused] = [found for found in dataset.findings if found.code == "unused-class"]
+    assert unused.severity is Severity.NOTE
+    assert "fire hydrant, parking meter, cow, orange, toaster, hair drier, which no image shows" in unused.message
+    [unlearnt] = [found for found in dataset.findings if found.code == "class-without-training-pixels"]
+    assert "cow" not in unlearnt.message
+    file = tmp_path / "classes.txt"
+    file.write_text("\n".join(("background", *dataset.classes.names[1:], "unicorn")))
+    declared = open_dataset(datasets("coco_mini"), DataConfig(channels="rgb", classes=file))
+    [unlearnt] = [found for found in declared.findings if found.code == "class-without-training-pixels"]
+    assert "unicorn (in no image at all)" in unlearnt.message  # the user's own list is meant as it stands
 
 
 def test_the_mask_of_real_data_is_what_pycocotools_paints(datasets: Callable[[str], Path]) -> None:
