@@ -39,11 +39,12 @@ def check_set(
         task: what the targets are for; a set to find objects in may have one class only.
         unused_classes: classes that no image shows are no mistake: an annotation tool exports all it knows.
     """
+    assigned = [record for record in records if record.split is not None] or records  # others are never used
     found = [
         *check_not_empty(records),
         *_parts(records),
-        *_duplicates(records, facts.images, root),
-        *_near_duplicates(records, facts.images, root),
+        *_duplicates(assigned, facts.images, root),
+        *_near_duplicates(assigned, facts.images, root),
         *_groups(records, root),
     ]
     if records and classes is not None:

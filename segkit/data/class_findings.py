@@ -86,6 +86,15 @@ def _cure(holders: Mapping[int, list[str]], declared: ClassFile | None) -> str:
     return f"{table}; or, as they are Pascal VOC's for the ids {_listed(ids)}, names alone: --classes NAME0,NAME1,..."
 
 
+def masks_in_color(records: Sequence[str], num_masks: int) -> list[Finding]:
+    """A finding about masks in colour among masks of ids, or none."""
+    message = (
+        f"masks in colour among masks of class ids ({len(records)} of {num_masks}): "
+        "an editor saved them anew, or smoothed them; export them as the others are"
+    )
+    return [finding("unknown-id", message, records=records)] if records else []
+
+
 def unknown_class_files(classes: ClassFile, masks: Mapping[str, MaskFacts]) -> list[Finding]:
     """A finding about mask files, or marked objects, called like no class, or none."""
     concerned = [id_ for id_, facts in masks.items() if not facts.classes.keys() <= set(classes.names)]

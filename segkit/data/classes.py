@@ -10,6 +10,7 @@ from segkit.data.class_file import ClassFile, read_class_file
 from segkit.data.class_findings import (
     instance_ids,
     list_classes,
+    masks_in_color,
     unknown_class_files,
     unknown_colors,
     unknown_ids,
@@ -18,7 +19,14 @@ from segkit.data.config import DataConfig
 from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding
 from segkit.data.instance_ids import number_objects
-from segkit.data.mask_values import are_colors, gray_to_color, holders_by_gray_value, holders_by_value, pack
+from segkit.data.mask_values import (
+    are_colors,
+    colored_among_ids,
+    gray_to_color,
+    holders_by_gray_value,
+    holders_by_value,
+    pack,
+)
 from segkit.data.voc_colors import VOC_BORDER, with_voc_colors
 from segkit.errors import UsageError
 from segkit.structures import IGNORE_INDEX, ClassMap
@@ -60,6 +68,8 @@ def resolve_class_map(
     """
     declared = declared_classes(config, class_file)
     masks = {name: facts for name, facts in mask_facts.items() if facts.error is None}
+    strangers = colored_among_ids(masks)
+    masks = {name: facts for name, facts in masks.items() if name not in strangers}
     if any(facts.is_named for facts in masks.values()):
         decision = _resolve_class_files(config, declared, masks)
     elif are_colors(masks, declared.colors if declared else ()):
@@ -73,7 +83,8 @@ def resolve_class_map(
             said = f"masks number objects, as the layout says: every object is {name}"
             decision = replace(decision, notes=(said, *decision.notes))
     source = (f"classes from {Path(declared.source).name}",) if declared else ()
-    return replace(decision, notes=(*source, *decision.notes))
+    findings = (*decision.findings, *masks_in_color(strangers, len(mask_facts)))
+    return replace(decision, notes=(*source, *decision.notes), findings=findings)
 
 
 def declared_classes(config: DataConfig, class_file: ClassFile | None) -> ClassFile | None:

@@ -28,7 +28,18 @@ def are_colors(masks: Mapping[str, MaskFacts], colors: Collection[Color]) -> boo
     gray class. Gray values count as colours where all of them are colours of declared classes.
     """
     found = {value for facts in masks.values() if facts.kind == "rgb" for value in facts.values}
-    return any(value % _GRAY for value in found) or (bool(found) and found <= set(map(pack, colors)))
+    return any(map(_is_colorful, found)) or (bool(found) and found <= set(map(pack, colors)))
+
+
+def colored_among_ids(masks: Mapping[str, MaskFacts]) -> list[str]:
+    """The records whose masks are in colour where more masks hold ids: an editor saved a few anew, for example."""
+    colored = [id_ for id_, facts in masks.items() if facts.kind == "rgb" and any(map(_is_colorful, facts.values))]
+    plain = sum(facts.kind in {"ids", "palette"} and any(facts.values) for facts in masks.values())
+    return colored if len(colored) < plain else []
+
+
+def _is_colorful(value: int) -> bool:
+    return bool(value % _GRAY)
 
 
 def holders_by_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]]:

@@ -66,6 +66,12 @@ def test_a_split_file_may_name_images_that_cannot_be_used(clean: Path) -> None:
     assert found.code == "unreadable-image"
 
 
+def test_a_copy_in_no_part_is_in_nobodys_way(clean: Path) -> None:
+    for folder in ("images", "masks"):
+        (clean / folder / "copy.png").write_bytes((clean / folder / "03.png").read_bytes())
+    assert [found.code for found in open_dataset(clean).findings] == ["unassigned-image"]
+
+
 def test_all_faults_at_once_are_all_found(clean: Path) -> None:
     cut_short(clean, "images")
     save(clean / "masks" / "04.png", mask_pixels(4)[:12])

@@ -47,6 +47,15 @@ def test_ids_without_gaps_are_classes() -> None:
     assert (classes.ids, classes.background) == ((0, 1, 2), 0)
 
 
+def test_a_mask_in_colour_among_masks_of_ids_is_named_alone() -> None:
+    masks = facts({0, 1}, {0, 2}, {0, 1}, kind="palette") | {"odd": facts({0, 0x7F0102}, kind="rgb")["m0"]}
+    decision = resolve_class_map(DEFAULT, None, masks)
+    message, records = error(decision, "unknown-id")
+    assert records == ("odd",)
+    assert message.startswith("masks in colour among masks of class ids (1 of 4): ")
+    assert decision.class_map.ids == (0, 1, 2)
+
+
 def test_0_and_255_mean_0_and_1_and_that_is_said() -> None:
     decision = resolve_class_map(DEFAULT, None, facts({0, 255}, {0}))
     assert decision.notes == ("mask values 0 and 255 mean 0 and 1",)
