@@ -94,7 +94,7 @@ class Visit:
         self.outside: list[str] = []
         self.problems: list[str] = []
         self._address = address
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)  # a busy machine takes its time; a page that hangs never ends
         context.route("**/*", self._let_through)
         self.page: Page = context.new_page()
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
