@@ -12,7 +12,9 @@ from segkit.errors import SegkitError
 
 def predict(
     model: options.Model,
-    inputs: Annotated[list[str], typer.Argument(help="Images, folders, globs, or a .txt file with one path per line.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Images, volumes, folders, globs, or a .txt file with one path per line.")
+    ],
     output: options.Output,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also write the mask drawn over the image.")] = False,
     probabilities: Annotated[
@@ -22,7 +24,7 @@ def predict(
     precision: options.Precision = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a mask of exactly its size for every image, and a summary of areas; a bad file never stops the rest."""
+    """Write a mask of exactly its size for every image or volume, and a summary; a bad file never stops the rest."""
     from segkit.experiment.console import Teller
     from segkit.inference.inputs import expand_inputs
     from segkit.inference.loading import load
