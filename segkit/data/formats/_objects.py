@@ -73,6 +73,12 @@ def mask_objects(record: Record, classes: ClassMap) -> tuple[ObjectAnnotation, .
     return () if mask is None else (*_connected(mask, classes), *_void(mask == IGNORE_INDEX))
 
 
+def void_objects(record: Record, classes: ClassMap) -> tuple[ObjectAnnotation, ...]:
+    """The pixels of a record's mask that are not counted as one ignored object, none where all count."""
+    mask = load_sample(record, classes).mask
+    return () if mask is None else tuple(_void(mask == IGNORE_INDEX))
+
+
 def _numbered(raw: NDArray[Any], classes: ClassMap) -> Iterator[ObjectAnnotation]:
     """One object per stored value, but for those of background and those not counted."""
     indices = classes.values_to_indices(raw)

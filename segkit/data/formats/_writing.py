@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from segkit.data.class_file import IGNORED_NAMES
-from segkit.data.formats._objects import VOID, mask_objects, with_boxes
+from segkit.data.formats._objects import VOID, mask_objects, void_objects, with_boxes
 from segkit.data.image_io import read_channels
 from segkit.data.readers._base import STEPS_INSIDE, suffix_of
 from segkit.data.samples import load_sample
@@ -217,14 +217,17 @@ def objects_of(dataset: OpenDataset, record: Record) -> tuple[ObjectAnnotation, 
 
     They are the marked ones where the task is to detect, where they have regions, or where there is no mask; else
     those of the mask: of masks that number objects one per number, of others one per class and connected region (8
-    neighbours). Pixels that are not counted are one ignored object called `VOID`.
+    neighbours). Pixels of a mask that are not counted are one ignored object called `VOID`, the last one.
     """
     size = dataset.facts.images[record.id].size
-    if record.annotation is not None:
-        marked = record.annotation.in_pixels(size)
-        if dataset.task == "detect" or record.mask is None or any(one.region is not None for one in marked.objects):
-            return with_boxes(marked, size)
-    return mask_objects(record, dataset.classes)
+    if record.annotation is None:
+        return mask_objects(record, dataset.classes)
+    marked = with_boxes(record.annotation.in_pixels(size), size)
+    if dataset.task == "detect" or record.mask is None:
+        return marked
+    if not _has_outlines(record):
+        return mask_objects(record, dataset.classes)
+    return (*marked, *void_objects(record, dataset.classes))
 
 
 def not_kept(dataset: OpenDataset, keeps: Collection[Facet] = ()) -> tuple[str, ...]:
@@ -233,14 +236,15 @@ def not_kept(dataset: OpenDataset, keeps: Collection[Facet] = ()) -> tuple[str, 
     Args:
         dataset: what is written.
         keeps: what the layout has a place for. `boxes` are those of objects marked beside masks; `objects` are marked
-            or numbered, where masks alone would join those of one class that touch; `overlaps` are pixels that objects
-            or masks of several classes claim.
+            or numbered, where masks alone would join those of one class that touch, and with outlines they are kept
+            beside masks too, see `objects_of`; `overlaps` are pixels that objects or masks of several classes claim.
     """
     records, facts = dataset.records, dataset.facts
+    beside = [record for record in records if record.mask is not None and record.annotation is not None]
     has: dict[Facet, bool] = {
         "groups": any(record.group is not None for record in records),
         "spacing": any(facts.images[record.id].spacing is not None for record in records),
-        "boxes": any(record.mask is not None and record.annotation is not None for record in records),
+        "boxes": any(not ("objects" in keeps and _has_outlines(record)) for record in beside),
         "objects": dataset.task == "segment"
         and (dataset.classes.other is not None or any(record.annotation and not record.mask for record in records)),
         "overlaps": any(record.id in facts.masks and facts.masks[record.id].overlap > 0 for record in records),
@@ -253,6 +257,11 @@ def not_kept(dataset: OpenDataset, keeps: Collection[Facet] = ()) -> tuple[str, 
         "overlaps": "where classes overlap the last one stays",
     }
     return tuple(sentence for facet, sentence in sentences.items() if has[facet] and facet not in keeps)
+
+
+def _has_outlines(record: Record) -> bool:
+    """Whether objects are marked by more than boxes."""
+    return record.annotation is not None and any(one.region is not None for one in record.annotation.objects)
 
 
 def _target_suffix(dataset: OpenDataset, record: Record, suffixes: Collection[str]) -> str | None:

@@ -1,5 +1,6 @@
 """What writers are built from: lossless images, objects and ids of records, and what is said to be lost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,10 +23,21 @@ from segkit.data.formats._writing import (
     write_lossless,
     written_classes,
 )
+from segkit.data.formats.coco import write_coco
+from segkit.data.formats.voc import Voc
 from segkit.data.image_io import read_image
 from segkit.data.opening import OpenDataset, open_dataset
+from segkit.data.samples import load_sample
 from segkit.errors import DataError, UsageError
-from segkit.structures import Annotation, MaskFile, ObjectAnnotation, Polygons, Record
+from segkit.structures import (
+    IGNORE_INDEX,
+    Annotation,
+    MaskFile,
+    ObjectAnnotation,
+    Polygons,
+    Record,
+    RunLengths,
+)
 
 TYPES = [("uint8", channels) for channels in (1, 3)] + [("uint16", channels) for channels in (1, 3)]
 DEEP = [(dtype, channels) for dtype in ("uint8", "uint16", "float32") for channels in (1, 2, 3, 4, 5, 16)]
@@ -127,6 +139,40 @@ def test_a_semantic_mask_gives_one_object_per_class_and_connected_region(tmp_pat
         assert one.region is not None
         rows, columns = np.nonzero(draw_region(one.region, mask.shape))
         assert one.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+def test_void_of_a_mask_stays_where_objects_are_marked_beside_it(tmp_path: Path) -> None:
+    """Pascal VOC's borders of 255: in the masks alone, and of no object."""
+    Voc().example(tmp_path / "voc")
+    dataset = open_dataset(tmp_path / "voc")
+    for record in dataset.records:
+        *marked, void = objects_of(dataset, record)
+        assert [(one.label, one.ignored) for one in marked] == [("square", False), ("disc", False)]
+        assert (void.label, void.ignored) == (VOID, True)
+        assert isinstance(record.mask, Path)
+        assert isinstance(void.region, RunLengths)
+        stored = np.array(Image.open(record.mask))
+        assert np.array_equal(draw_region(void.region, (stored.shape[0], stored.shape[1])), stored == 255)
+    assert write_coco(dataset, tmp_path / "coco") == ()  # nothing is lost: outlines, boxes and void are there
+    masks = [load_sample(record, dataset.classes).mask for record in dataset.records]
+    written = open_dataset(tmp_path / "coco", DataConfig(format="coco"))
+    read_back = {record.id: load_sample(record, written.classes).mask for record in written.records}
+    for record, mask in zip(dataset.records, masks, strict=True):
+        found = read_back[record.id]
+        assert mask is not None
+        assert found is not None
+        assert (found == IGNORE_INDEX).sum() == (mask == IGNORE_INDEX).sum() > 0
+        assert np.array_equal(found, mask)
+
+
+def test_boxes_beside_masks_are_lost_where_masks_alone_are_written(tmp_path: Path) -> None:
+    Voc().example(tmp_path)
+    dataset = open_dataset(tmp_path)
+    lost = "objects marked beside the masks are not kept"
+    assert lost in not_kept(dataset)
+    assert lost not in not_kept(dataset, {"objects"})
+    boxes = replace(dataset.records[0], annotation=Annotation((ObjectAnnotation("disc", (1, 1, 4, 4)),), tmp_path))
+    assert lost in not_kept(replace(dataset, records=(boxes, *dataset.records[1:])), {"objects"})
 
 
 def test_a_mask_that_numbers_objects_gives_one_object_per_number(tmp_path: Path) -> None:
