@@ -52,6 +52,9 @@ RULES: dict[str, Rule] = {
     "duplicate-id": Rule(Severity.ERROR, "two files differ by their suffix alone", _LEFT_OUT),
     "unknown-split-id": Rule(Severity.ERROR, "a split file names ids that no image has", _ACCEPTED),
     "size-mismatch": Rule(Severity.ERROR, "an image and its mask have different sizes", _LEFT_OUT),
+    "geometry-mismatch": Rule(
+        Severity.ERROR, "a volume and its mask lie on different voxels, by the affine or spacing they state", _ACCEPTED
+    ),
     "orientation-mismatch": Rule(Severity.ERROR, "an image and its mask state different EXIF orientations", _ACCEPTED),
     "not-finite": Rule(Severity.ERROR, "an image holds NaN or infinite values", _LEFT_OUT),
     "hidden-by-alpha": Rule(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segkit.data.findings import Finding, shown
+from segkit.data.readers._alignment import misalignment
 from segkit.data.readers._dicom_series import Series, series_files
 from segkit.data.readers._volumes import Grid, Volume, open_volume, read_grid, slice_name, slice_path
 from segkit.data.rules import finding
@@ -35,7 +36,8 @@ class Expanded:
     Attributes:
         records: as given, those of volumes replaced by one per slice.
         notes: along which axis volumes are read.
-        findings: volumes that do not fit their masks, which are left out.
+        findings: volumes that do not fit their masks: those of another shape, which are left out, and those that lie
+            elsewhere by what the files state.
     """
 
     records: tuple[Record, ...]
@@ -51,12 +53,13 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
     the scan says so of the image alone; so do all slices of a mask that cannot be read.
 
     Args:
-        records: as listed; image, channels and mask of a volume are volumes of one shape.
+        records: as listed; image, channels and mask of a volume are volumes of one shape on the same voxels.
         axis: along which volumes are read; None: the axis of the largest spacing, else the last.
         root: of the data set, for the names of files.
     """
     expanded: list[Record] = []
     mismatched: list[Path] = []
+    elsewhere: dict[Path, str] = {}
     axes: list[int] = []
     for record in records:
         grids = _grids(record)
@@ -70,10 +73,11 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
         elif grid is None or other:
             mismatched += other
         else:
+            elsewhere |= _elsewhere(grid, grids)
             axes.append(grid.axis(axis))
             expanded += _slices(record, grid, axes[-1])
     slices = len(expanded) - (len(records) - len(axes))
-    return Expanded(tuple(expanded), _notes(axes, slices), _findings(mismatched, root))
+    return Expanded(tuple(expanded), _notes(axes, slices), _findings(mismatched, elsewhere, root))
 
 
 def slice_paths(file: Path, axis: int | None = None) -> list[Path]:
@@ -104,6 +108,12 @@ def _shape(grid: Grid | None) -> tuple[int, int, int] | None:
     return None if grid is None else grid.shape
 
 
+def _elsewhere(grid: Grid, grids: Mapping[Path, Grid | None]) -> dict[Path, str]:
+    """The files that lie on other voxels than the image, with what differs."""
+    compared = {file: misalignment(grid, other) for file, other in grids.items() if other is not None}
+    return {file: different for file, different in compared.items() if different is not None}
+
+
 def _slices(record: Record, grid: Grid, axis: int) -> Iterator[Record]:
     for position in range(grid.shape[axis]):
         at = partial(slice_path, axis=axis, position=position, shape=grid.shape)
@@ -126,8 +136,17 @@ def _notes(axes: Sequence[int], slices: int) -> tuple[str, ...]:
     return (f"read slice by slice along {along} ({counted(len(axes), 'volume')}, {counted(slices, 'slice')})",)
 
 
-def _findings(files: Sequence[Path], root: Path) -> tuple[Finding, ...]:
-    if not files:
-        return ()
-    message = f"{counted(len(files), 'volume')} of another shape than the image; export masks and channels at its shape"
-    return (finding("size-mismatch", message, [shown(file, root) for file in files]),)
+def _findings(mismatched: Sequence[Path], elsewhere: Mapping[Path, str], root: Path) -> tuple[Finding, ...]:
+    found = []
+    if mismatched:
+        message = f"{counted(len(mismatched), 'volume')} of another shape than the image; export masks and channels at "
+        found.append(finding("size-mismatch", f"{message}its shape", [shown(file, root) for file in mismatched]))
+    if elsewhere:
+        first, different = next(iter(elsewhere.items()))
+        message = (
+            f"{counted(len(elsewhere), 'volume')} on other voxels than the image, by the affine or spacing in the "
+            f"files: {shown(first, root)} {different}; resample masks and channels to the grid of the image (labels by "
+            "nearest neighbour), or, where only the header is wrong, write the image's affine into it"
+        )
+        found.append(finding("geometry-mismatch", message, [shown(file, root) for file in elsewhere]))
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segkit.data.config import DataConfig
+from segkit.data.findings import Severity
 from segkit.data.formats._base import list_records
 from segkit.data.image_io import read_image, read_mask, read_raster
 from segkit.data.opening import open_dataset
 from segkit.data.readers import _volumes
+from segkit.data.readers._alignment import misalignment
 from segkit.data.samples import load_sample
 from segkit.data.volumes import Grid, expand_volumes, open_volume, read_grid, slice_paths
 from segkit.errors import UnreadableFileError
@@ -93,6 +97,66 @@ def test_shapes_that_differ_are_a_finding_and_the_rest_is_read(tmp_path: Path) -
     assert {record.group for record in dataset.records} == {"a"}
 
 
+TURN = np.array([[0.0, -0.7, 0.1, 5], [0.74, 0, -0.97, -3], [0.31, 0, 2.3, 7], [0, 0, 0, 1]])
+
+
+def write_pair(root: Path, of_mask: NDArray[np.float64] | None) -> Path:
+    """An oblique image and its mask with this affine, None: without any, in a folder."""
+    values = ramp(8, 8, 8)
+    for kind, affine in (("images", TURN), ("labels", of_mask)):
+        (root / kind).mkdir(parents=True, exist_ok=True)
+        image = nibabel.Nifti1Image(values % 2 if kind == "labels" else values, affine)
+        if affine is None:
+            image.header.set_zooms(np.linalg.norm(TURN[:3, :3], axis=0))
+        nibabel.save(image, root / kind / "a.nii.gz")
+    return root
+
+
+def moved(**at: float) -> NDArray[np.float64]:
+    """From the voxels of a mask to the image's: shifted along axes of voxels."""
+    return np.array([[1, 0, 0, at.get("i", 0)], [0, 1, 0, at.get("j", 0)], [0, 0, 1, at.get("k", 0)], [0, 0, 0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        (moved(i=20), "lies up to 16 mm away"),  # 20 voxels of sqrt(0.74² + 0.31²) mm
+        (moved(k=0.6), "lies up to 1.5 mm away"),
+        (np.diag([-1.0, 1, 1, 1]) + 7 * moved(i=1) - 7 * moved(), "runs the other way along axis 0"),
+        (np.diag([-1.0, 1, -1, 1]) + 7 * moved(i=1, k=1) - 7 * moved(), "runs the other way along axes 0 and 2"),
+        (moved()[[1, 0, 2, 3]], "has its axes in another order"),
+        (np.diag([1.0, 1, 2, 1]), r"has voxels of 0\.8023 x 0\.7 x 4\.996 mm, not 0\.8023 x 0\.7 x 2\.498 mm"),
+    ],
+)
+def test_a_mask_on_other_voxels_is_a_finding(tmp_path: Path, mapping: NDArray[np.float64], expected: str) -> None:
+    dataset = open_dataset(write_pair(tmp_path, TURN @ mapping))
+    found = next(found for found in dataset.findings if found.code == "geometry-mismatch")
+    assert (found.severity, found.files) == (Severity.ERROR, ("labels/a.nii.gz",))
+    assert re.search(rf"labels/a\.nii\.gz {expected}; resample masks", found.message)
+
+
+@pytest.mark.parametrize("of_mask", [TURN, TURN @ moved(i=0.4, j=-0.4, k=0.4), None])
+def test_masks_within_half_a_voxel_or_without_an_affine_are_as_good(
+    tmp_path: Path, of_mask: NDArray[np.float64] | None
+) -> None:
+    expanded = list_records(write_pair(tmp_path, of_mask))
+    assert (expanded.findings, len(expanded.records)) == ((), 8)
+
+
+def test_a_wrong_affine_can_be_allowed(tmp_path: Path) -> None:
+    dataset = open_dataset(write_pair(tmp_path, TURN @ moved(i=20)), DataConfig(allow=("geometry-mismatch",)))
+    found = next(found for found in dataset.findings if found.code == "geometry-mismatch")
+    assert found.severity is Severity.WARNING
+    assert len(dataset.records) == 8
+
+
+def test_spacings_are_compared_where_no_affine_is_stated() -> None:
+    grid = Grid((8, 8, 8), (1, 1, 3))
+    assert misalignment(grid, Grid((8, 8, 8), (1, 1, 3.3))) == "has voxels of 1 x 1 x 3.3 mm, not 1 x 1 x 3 mm"
+    assert misalignment(grid, Grid((8, 8, 8), (1, 1, 3.00001))) is None
+    assert misalignment(grid, Grid((8, 8, 8), None, np.eye(4))) is None
+
+
 def test_damaged_volumes_are_named_by_the_check(tmp_path: Path) -> None:
     for name in "ab":
         write_nifti(tmp_path / "images" / f"{name}.nii.gz", ramp(4, 5, 6))
@@ -165,6 +229,10 @@ def test_hippocampus_opens_as_a_data_set(datasets: Callable[[str], Path], tmp_pa
     assert dataset.classes.ids == (0, 1, 2)
     parts = [{record.group for record in dataset.split(part)} for part in ("train", "val", "test")]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 8
+
+
+def test_every_mask_of_hippocampus_lies_on_its_image(datasets: Callable[[str], Path]) -> None:
+    assert list_records(datasets("hippocampus_nifti")).findings == ()
 
 
 def test_one_image_is_no_volume(tmp_path: Path) -> None:

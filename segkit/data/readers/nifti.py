@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.data.readers._base import MAX_CHANNELS, READERS, Raster, medical_extra_missing, suffix_of
 from segkit.data.readers._volumes import VOLUME_READERS, Grid, Volume, VolumeReader, check_grid, read_single
@@ -78,11 +79,20 @@ def _grid(path: Path, image: Any) -> Grid:
     check_grid(path, shape)
     unit = _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
     rows, columns, depth = (float(zoom) * unit for zoom in (*image.header.get_zooms()[:3], 1.0, 1.0)[:3])
-    affine = np.array(image.affine, np.float64)
-    affine[:3] *= unit
+    affine = _affine(image)
+    if affine is not None:
+        affine[:3] *= unit
     spacing = rows, columns, depth
     stated = all(isfinite(one) and one > 0 for one in spacing)
-    return Grid(shape, spacing if stated else None, affine if np.isfinite(affine).all() else None)
+    return Grid(shape, spacing if stated else None, affine)
+
+
+def _affine(image: Any) -> NDArray[np.float64] | None:
+    """From voxels to the file's unit, None where it states none: nibabel then puts the middle voxel at 0."""
+    if not (image.header["qform_code"] or image.header["sform_code"]):
+        return None
+    affine = np.array(image.affine, np.float64)
+    return affine if np.isfinite(affine).all() and np.linalg.det(affine) else None
 
 
 def _channels(path: Path, image: Any) -> int:
