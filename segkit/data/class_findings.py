@@ -9,6 +9,7 @@ from segkit.data.facts import MaskFacts
 from segkit.data.findings import Finding
 from segkit.data.rules import finding
 from segkit.data.voc_colors import voc_ids
+from segkit.structures import ClassMap
 
 LISTED = 12
 SMOOTHED = 32
@@ -84,6 +85,29 @@ def _cure(holders: Mapping[int, list[str]], declared: ClassFile | None) -> str:
     if not ids:
         return table
     return f"{table}; or, as they are Pascal VOC's for the ids {_listed(ids)}, names alone: --classes NAME0,NAME1,..."
+
+
+def not_binary(values: Collection[int], holders: Mapping[int, list[str]], num_masks: int) -> list[Finding]:
+    """A finding about the masks that hold `values` in a set whose others hold 0 and 255 alone, or none."""
+    if not values:
+        return []
+    concerned = _concerned(values, holders)
+    message = (
+        f"mask values {_listed(sorted(values))} (in {len(concerned)} of {num_masks} masks), where the others hold "
+        "0 and 255 alone; export these masks as the others are, or give '--map 255=1' where 1 and 255 mean the same"
+    )
+    return [finding("unknown-id", message, records=concerned)]
+
+
+def altered_values(masks: Mapping[str, MaskFacts], classes: ClassMap) -> list[Finding]:
+    """A finding about masks in lossy files whose values are no class, or none."""
+    concerned = [
+        id_
+        for id_, facts in masks.items()
+        if classes.other is None and not facts.values.keys() <= classes.values.keys()
+    ]
+    message = f"masks in lossy files hold values that are no class ({len(concerned)}); export them as PNG"
+    return [finding("unknown-id", message, records=concerned)] if concerned else []
 
 
 def masks_in_color(records: Sequence[str], num_masks: int) -> list[Finding]:

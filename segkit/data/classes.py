@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.data.class_file import ClassFile, read_class_file
 from segkit.data.class_findings import (
+    altered_values,
     instance_ids,
     list_classes,
     masks_in_color,
+    not_binary,
     unknown_class_files,
     unknown_colors,
     unknown_ids,
@@ -23,6 +25,7 @@ from segkit.data.mask_values import (
     are_colors,
     colored_among_ids,
     gray_to_color,
+    gray_values,
     holders_by_gray_value,
     holders_by_value,
     pack,
@@ -67,9 +70,9 @@ def resolve_class_map(
         UsageError: an option names a class that does not exist, or its class file cannot be read.
     """
     declared = declared_classes(config, class_file)
-    masks = {name: facts for name, facts in mask_facts.items() if facts.error is None}
-    strangers = colored_among_ids(masks)
-    masks = {name: facts for name, facts in masks.items() if name not in strangers}
+    readable = {name: facts for name, facts in mask_facts.items() if facts.error is None}
+    strangers = colored_among_ids(readable)
+    masks = _trusted({name: facts for name, facts in readable.items() if name not in strangers})
     if any(facts.is_named for facts in masks.values()):
         decision = _resolve_class_files(config, declared, masks)
     elif are_colors(masks, declared.colors if declared else ()):
@@ -83,8 +86,19 @@ def resolve_class_map(
             said = f"masks number objects, as the layout says: every object is {name}"
             decision = replace(decision, notes=(said, *decision.notes))
     source = (f"classes from {Path(declared.source).name}",) if declared else ()
-    findings = (*decision.findings, *masks_in_color(strangers, len(mask_facts)))
+    altered = {name: facts for name, facts in readable.items() if name not in (*masks, *strangers)}
+    findings = (
+        *decision.findings,
+        *masks_in_color(strangers, len(mask_facts)),
+        *altered_values(altered, decision.class_map),
+    )
     return replace(decision, notes=(*source, *decision.notes), findings=findings)
+
+
+def _trusted(masks: Mapping[str, MaskFacts]) -> dict[str, MaskFacts]:
+    """The masks whose values mean something: those in lossless files, where there are any."""
+    lossless = {name: facts for name, facts in masks.items() if not facts.lossy}
+    return lossless or dict(masks)
 
 
 def declared_classes(config: DataConfig, class_file: ClassFile | None) -> ClassFile | None:
@@ -136,16 +150,20 @@ def _class_of_objects(declared: ClassFile | None) -> int | None:
 def _read_ids(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> _Reading:
     """Values that are ids of classes, but for those mapped to another."""
     holders = holders_by_gray_value(masks)
-    mapped, notes = _mapped(config, declared, holders.keys())
+    is_binary = _are_binary(config, declared, masks)
+    mapped = {IGNORED_VALUE: 1} if is_binary else _numbered(config)
+    notes = ("mask values 0 and 255 mean 0 and 1",) if is_binary else ()
     ignored = _ignored(config, declared, mapped)
-    targets = {value: mapped.get(value, value) for value in holders if value not in ignored}
+    stray = holders.keys() - {0, IGNORED_VALUE} - ignored if is_binary else set()
+    targets = {value: mapped.get(value, value) for value in holders if value not in ignored | stray}
     undecided = targets.keys() - mapped.keys() - set(declared.ids if declared else (0,))
-    if undecided and number_objects(masks):
+    if undecided and not _fits_most(declared, masks) and number_objects(masks):
         classes = _without(declared, ignored) if declared else _background_only()
         findings = [instance_ids(masks)]
     else:
         classes = _without(declared, ignored) if declared else _inferred(config, {*targets.values(), *mapped.values()})
         findings = unknown_ids(targets, classes, holders, len(masks), is_declared=declared is not None)
+    findings += not_binary(stray, holders, len(masks))
     if declared:
         _require_targets(config, classes)
     values = {id_: id_ for id_ in classes.ids} | {value: id_ for value, id_ in mapped.items() if id_ in classes.ids}
@@ -232,17 +250,23 @@ def _numbered(config: DataConfig) -> dict[int, int]:
     return {value: id_ for value, id_ in config.map.items() if value != "other"}
 
 
-def _mapped(
-    config: DataConfig, declared: ClassFile | None, present: Iterable[int]
-) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Stored value -> class id, where they differ: as asked, else 255 -> 1 in masks of exactly 0 and 255."""
-    mapped = _numbered(config)
-    free = set(present) - set(config.ignore)
+def _fits_most(declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> bool:
+    """Whether more than half of the masks hold declared ids and nothing else."""
+    known = {*declared.ids, IGNORED_VALUE} if declared else set()
+    return 2 * sum({*gray_values(facts)} <= known for facts in masks.values()) > len(masks)
+
+
+def _are_binary(config: DataConfig, declared: ClassFile | None, masks: Mapping[str, MaskFacts]) -> bool:
+    """Whether 0 and 255 mean 0 and 1 because nothing is said about them and nine masks of ten hold nothing else.
+
+    Masks that are all 0 do not count; the tenth is a mistake, not a reason to read the nine otherwise.
+    """
     countable = 0 if declared is None else len(set(declared.ids) - set(declared.ignored))
-    is_binary = IGNORED_VALUE in free <= {0, IGNORED_VALUE} and not mapped and countable <= 2
-    if is_binary and IGNORED_VALUE not in (declared.ids if declared else ()):
-        return {IGNORED_VALUE: 1}, ("mask values 0 and 255 mean 0 and 1",)
-    return mapped, ()
+    if _numbered(config) or countable > 2 or IGNORED_VALUE in (declared.ids if declared else ()):
+        return False
+    shown = [{*gray_values(facts)} - {0, *config.ignore} for facts in masks.values()]
+    shown = [values for values in shown if values]
+    return bool(shown) and sum(values == {IGNORED_VALUE} for values in shown) >= 0.9 * len(shown)
 
 
 def _ignored(config: DataConfig, declared: ClassFile | None, mapped: Mapping[int, int]) -> set[int]:

@@ -55,6 +55,11 @@ def holders_by_gray_value(masks: Mapping[str, MaskFacts]) -> dict[int, list[str]
     """Likewise, gray stored as colour under its gray value."""
     holders: defaultdict[int, list[str]] = defaultdict(list)
     for id_, facts in masks.items():
-        for value in facts.values:
-            holders[value // _GRAY if facts.kind == "rgb" else value].append(id_)
+        for value in gray_values(facts):
+            holders[value].append(id_)
     return dict(holders)
+
+
+def gray_values(facts: MaskFacts) -> list[int]:
+    """The values that a mask holds, gray stored as colour as its gray value."""
+    return [value // _GRAY for value in facts.values] if facts.kind == "rgb" else list(facts.values)

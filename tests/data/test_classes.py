@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,38 @@ def test_ids_without_gaps_are_classes() -> None:
     classes = resolve_class_map(DEFAULT, None, facts({0, 1}, {0, 2}, {1})).class_map
     assert classes.names == ("background", "class 1", "class 2")
     assert (classes.ids, classes.background) == ((0, 1, 2), 0)
+
+
+def test_a_stray_value_in_one_of_many_masks_of_0_and_255_is_named_and_255_still_counts() -> None:
+    masks = facts(*[{0, 255}] * 11, {0}, {0, 1, 255})
+    decision = resolve_class_map(DEFAULT, None, masks)
+    message, records = error(decision, "unknown-id")
+    assert records == ("m12",)
+    assert message.startswith("mask values 1 (in 1 of 13 masks), where the others hold 0 and 255 alone")
+    assert decision.class_map.names == ("background", "foreground")
+    assert decision.class_map.values[255] == 1
+    # In a quarter of the masks it is no stray value, and 255 is not counted.
+    assert resolve_class_map(DEFAULT, None, facts({0, 255}, {0, 255}, {0, 1}, {0, 1, 255})).findings == ()
+
+
+def test_masks_that_jpeg_altered_decide_nothing() -> None:
+    lossy = {"jpeg": replace(facts({0, 1, 2, 7, 99, 100, 214})["m0"], lossy=True)}
+    decision = resolve_class_map(
+        DataConfig(classes=("background", "square", "disc")), None, facts({0, 1}, {0, 2}) | lossy
+    )
+    message, records = error(decision, "unknown-id")
+    assert (message, records) == (
+        "masks in lossy files hold values that are no class (1); export them as PNG",
+        ("jpeg",),
+    )
+    binary = resolve_class_map(DEFAULT, None, facts({0, 255}, {0, 255}) | lossy)
+    assert binary.class_map.values[255] == 1
+
+
+def test_numbers_are_no_objects_where_most_masks_hold_declared_classes() -> None:
+    numbered = facts(*[{0, 1, 2}] * 4, *[set(range(count)) for count in (12, 14, 16)])
+    decision = resolve_class_map(DataConfig(classes=("background", "square", "disc")), None, numbered)
+    assert error(decision, "unknown-id")[1] == ("m4", "m5", "m6")
 
 
 def test_a_mask_in_colour_among_masks_of_ids_is_named_alone() -> None:
