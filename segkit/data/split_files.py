@@ -39,14 +39,14 @@ def assign_parts(
 
     Args:
         records: the usable records.
-        parts: id, or file name with an image's suffix, to part.
+        parts: id, or file name with an image's suffix, to part; `\\` is read as `/` where no image has the name so.
         unused: ids of images that are there but cannot be used; a split file may name them.
 
     Returns:
         The records, `split` None where the file does not name them, and the names that no image has.
     """
     ids = {*(record.id for record in records), *unused}
-    by_id = {name if name in ids else _without_suffix(name): part for name, part in parts.items()}
+    by_id = {_id_of(name, ids): part for name, part in parts.items()}
     return tuple(replace(record, split=by_id.get(record.id)) for record in records), tuple(sorted(by_id.keys() - ids))
 
 
@@ -72,6 +72,13 @@ def _table_pairs(path: Path) -> list[tuple[str, str]]:
     rows = read_rows(path)
     require_columns(path, read_columns(path), ("id", "split"))
     return [(row["id"], row["split"].lower()) for row in rows]
+
+
+def _id_of(name: str, ids: Collection[str]) -> str:
+    """The id that a name in a split file means: as it is, without its suffix, or with the slashes of Windows turned."""
+    turned = name.replace("\\", "/")
+    readings = (name, _without_suffix(name), turned, _without_suffix(turned))
+    return next((reading for reading in readings if reading in ids), readings[1])
 
 
 def _without_suffix(name: str) -> str:

@@ -11,9 +11,10 @@ import pytest
 
 from segkit.data.findings import Finding
 from segkit.data.formats._base import Listing, list_records
-from segkit.data.formats._folders import FolderName
+from segkit.data.formats._folders import FolderName, ImageFiles, subfolders
 from segkit.data.formats._pairing import EQUAL_NAMES, NameRule, find_class_files, find_rule
-from segkit.errors import DataError, UsageError
+from segkit.data.image_io import read_raster
+from segkit.errors import DataError, UnreadableFileError, UsageError
 
 
 def make(root: Path, *patterns: str) -> Path:
@@ -209,6 +210,60 @@ def test_split_files_beside_the_data(tmp_path: Path) -> None:
     )
 
 
+def test_paths_as_windows_writes_them(tmp_path: Path) -> None:
+    for patient in "ab":
+        make(tmp_path, f"images/{patient}/1.png", f"masks/{patient}/1.png")
+    (tmp_path / "split.csv").write_text("id,split\na\\1,train\nb\\1.png,test\n")
+    (tmp_path / "groups.csv").write_text("id,group\na\\1,first\nb/1,second\n")
+    listing = list_records(tmp_path)
+    assert [(r.id, r.split, r.group) for r in listing.records] == [("a/1", "train", "first"), ("b/1", "test", "second")]
+    assert listing.findings == ()
+
+
+def test_a_table_as_windows_writes_it(tmp_path: Path) -> None:
+    make(tmp_path, "images/a.png", "images/b\\c.png", "masks/a.png", "masks/b.png")
+    table = tmp_path / "data.csv"
+    table.write_bytes(b"\xef\xbb\xbfimage;mask\r\nimages\\a.png;masks\\a.png\r\nimages/b\\c.png;masks/b.png\r\n")
+    records = list_records(table).records
+    assert [record.id for record in records] == ["images/a", "images/b\\c"]  # a name with a backslash stays as it is
+    assert [record.image for record in records] == [tmp_path / "images/a.png", tmp_path / "images/b\\c.png"]
+    assert [record.mask for record in records] == [tmp_path / "masks/a.png", tmp_path / "masks/b.png"]
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
+    make(tmp_path, "images/a/1.png", "masks/a/1.png", "elsewhere/2.png", "masks/other/2.png")
+    (tmp_path / "images" / "a" / "back").symlink_to(tmp_path / "images")
+    (tmp_path / "images" / "A").symlink_to(tmp_path / "images" / "a")  # the folder's own name comes first
+    (tmp_path / "images" / "self").symlink_to(tmp_path / "images" / "self")
+    (tmp_path / "images" / "other").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
+    files = ImageFiles.below(tmp_path / "images")
+    assert {name: file.relative_to(tmp_path).as_posix() for name, file in files.files.items()} == {
+        "a/1": "images/a/1.png",
+        "other/2": "images/other/2.png",
+        "other/up/masks/a/1": "images/other/up/masks/a/1.png",
+        "other/up/masks/other/2": "images/other/up/masks/other/2.png",
+    }
+    assert [folder.name for folder in subfolders(tmp_path / "images")] == ["A", "a", "other"]
+
+
+def test_a_link_that_leads_nowhere_is_no_image_without_a_mask(tmp_path: Path) -> None:
+    make(tmp_path, "images/1.png", "masks/1.png")
+    (tmp_path / "images" / "2.png").symlink_to(tmp_path / "gone.png")
+    (found,) = list_records(tmp_path).findings
+    assert (found.code, found.files) == ("unreadable-image", ("images/2.png",))
+    assert "lead nowhere" in found.message
+    with pytest.raises(UnreadableFileError, match="a link that leads nowhere"):
+        read_raster(tmp_path / "images" / "2.png")
+
+
+@pytest.mark.parametrize("name", ["data.zip", "data.tar.gz"])
+def test_an_archive_is_to_be_unpacked_first(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(UsageError, match=f"{name} is an archive; unpack it first and name the folder"):
+        list_records(tmp_path / name)
+
+
 def test_split_csv_comes_before_folders(tmp_path: Path) -> None:
     make(tmp_path, "train/{images,masks}/{a,b}.png", "test/{images,masks}/c.png")
     (tmp_path / "split.csv").write_text("id,split\na,train\nb,val\nc,test\n")
@@ -367,7 +422,7 @@ def test_an_empty_column_is_no_target(both_targets: Path) -> None:
     both_targets.write_text("image,mask,label\na.png,,cat\nb.png,,dog\n")
     assert list_records(both_targets).task == "classify"
     both_targets.write_text("image,mask,label\na.png,nowhere.png,cat\nb.png,,dog\n")
-    with pytest.raises(DataError, match="names no image with a mask.*; its labels are learnt with '--task classify'"):
+    with pytest.raises(DataError, match=r"names no image with a mask.*; its labels are learnt with '--task classify'"):
         list_records(both_targets)  # misspelt masks never turn a segmentation into a classification
 
 

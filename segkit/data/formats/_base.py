@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 
 from segkit.data.class_file import ClassFile, read_class_file
 from segkit.data.findings import Finding
+from segkit.data.unpacking import is_archive
 from segkit.data.volumes import expand_volumes
 from segkit.errors import UsageError
 from segkit.registry import Registry
@@ -88,6 +89,8 @@ def list_records(
         raise UsageError(
             f"{root} does not exist; name a folder of images and masks, or a table with columns image,mask"
         )
+    if root.is_file() and is_archive(root):
+        raise UsageError(f"{root} is an archive; unpack it first and name the folder that comes out of it")
     listing = _format_of(root, format_name).list(root, task)
     expanded = expand_volumes(listing.records, axis, root)
     return replace(

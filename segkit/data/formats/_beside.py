@@ -51,7 +51,8 @@ def _grouped(table: Path, records: Sequence[Record]) -> Sequence[Record]:
         return records
     require_columns(table, read_columns(table), ("id", "group"))
     groups = {row["id"]: row["group"] for row in read_rows(table) if row["group"]}
-    return [replace(record, group=groups.get(record.id, record.group)) for record in records]
+    turned = {id_.replace("\\", "/"): group for id_, group in groups.items()} | groups  # Windows' slashes
+    return [replace(record, group=turned.get(record.id, record.group)) for record in records]
 
 
 def _apply(source: str, parts: Mapping[str, str], records: Sequence[Record], unused: Sequence[str]) -> Assigned:

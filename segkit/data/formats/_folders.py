@@ -51,7 +51,7 @@ class FolderName:
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder, by name; hidden ones are left out."""
     with os.scandir(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(folder / entry.name for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class ImageFiles:
         """List a folder and everything below it; hidden files are left out."""
         by_stem: defaultdict[str, list[Path]] = defaultdict(list)
         other: Counter[str] = Counter()
-        for relative in sorted(_walk(str(folder), "")):
+        for relative in sorted(_walk(folder)):
             stem, suffix = cut_suffix(relative)
             if suffix.lower() not in IMAGE_SUFFIXES:
                 other[suffix.lower()] += 1
@@ -97,22 +97,22 @@ class ImageFiles:
 
 def holds_images(folder: Path) -> bool:
     """Whether an image file lies in the folder or below it."""
-    return any(map(_is_image, _walk(str(folder), "")))
+    return any(map(_is_image, _walk(folder)))
 
 
 def holds_other_files_only(folder: Path) -> bool:
     """Whether files lie in the folder or below it, and none is an image."""
-    return not holds_images(folder) and any(True for _ in _walk(str(folder), ""))
+    return not holds_images(folder) and any(True for _ in _walk(folder))
 
 
 def names_below(folder: Path) -> Iterator[str]:
     """The names of all files below a folder, relative to it, with forward slashes, unsorted; hidden ones left out."""
-    return _walk(str(folder), "")
+    return _walk(folder)
 
 
 def files_below(folder: Path, suffix: str) -> Iterator[Path]:
     """The files with a suffix (lower case, with the dot) in the folder and below it, unsorted; hidden ones left out."""
-    return (folder / name for name in _walk(str(folder), "") if cut_suffix(name)[1].lower() == suffix)
+    return (folder / name for name in _walk(folder) if cut_suffix(name)[1].lower() == suffix)
 
 
 def find_class_file(root: Path) -> Path | None:
@@ -125,16 +125,43 @@ def finding_of_files(code: str, message: str, files: Sequence[Path], root: Path)
     return [finding(code, message.format(n=len(files)), [shown(file, root) for file in files])] if files else []
 
 
-def _walk(folder: str, prefix: str) -> Iterator[str]:
-    """Paths of all files below a folder, relative to it, with forward slashes."""
+def _walk(folder: Path) -> Iterator[str]:
+    """Paths of all files below a folder, relative to it, with forward slashes.
+
+    Every folder is visited once, under its own name rather than that of a link: links may lead back to a parent.
+    """
+    real = os.path.realpath(folder)
+    seen, links = {real}, list[tuple[str, str]]()
+    yield from _walk_folders(real, "", seen, links)
+    for target, prefix in links:  # grows on the way: linked folders may hold further links
+        if target not in seen:
+            seen.add(target)
+            yield from _walk_folders(target, prefix, seen, links)
+
+
+def _walk_folders(folder: str, prefix: str, seen: set[str], links: list[tuple[str, str]]) -> Iterator[str]:
+    """The files of a real folder and those below it that were not seen; links to folders are put off, by name."""
+    found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
-            else:
+            if not _is_folder(entry):
                 yield prefix + entry.name
+            elif entry.is_symlink():
+                found.append((os.path.realpath(entry.path), f"{prefix}{entry.name}/"))
+            elif entry.path not in seen:
+                seen.add(entry.path)
+                yield from _walk_folders(entry.path, f"{prefix}{entry.name}/", seen, links)
+    links += sorted(found, key=lambda link: link[1])
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; a link to itself is neither."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_image(name: str) -> bool:

@@ -129,10 +129,13 @@ def _class_note(names: Iterable[str], kind: str) -> str:
 
 def _findings(parts: list[_ListedPart], root: Path) -> list[Finding]:
     unlabelled = [part.part.images for part in parts if part.part.masks is None]
-    missing = [file for part in parts if part.part.masks is not None for file in part.missing.values()]
+    without = [file for part in parts if part.part.masks is not None for file in part.missing.values()]
+    broken = [file for file in without if file.is_symlink() and not file.exists()]
+    missing = [file for file in without if file not in broken]
     orphans = [file for part in parts for file in part.orphans]
     listed = {
         "unlabelled-split": ("folders of images without a folder of masks ({n}) are left out", unlabelled),
+        "unreadable-image": ("links ({n}) that lead nowhere: bring the images back, or take the links out", broken),
         "missing-mask": ("images without a mask ({n}): add the masks, or take the images out", missing),
         "orphan-mask": ("masks without an image ({n}): add the images, or take the masks out", orphans),
     }

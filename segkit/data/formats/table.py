@@ -134,7 +134,13 @@ def _checked_rows(path: Path) -> list[Row]:
     rows = read_rows(path)
     if not all(row["image"] for row in rows):
         raise UsageError(f"{path} has rows without an image; name it in the column image, or take the rows out")
-    return rows
+    return [{**row, **_with_slashes(path.parent, row)} for row in rows]
+
+
+def _with_slashes(folder: Path, row: Row) -> Row:
+    """The paths of a row that Windows wrote with backslashes; other systems allow those in names."""
+    paths = {column: row[column] for column in ("image", "mask") if "\\" in row.get(column, "")}
+    return {column: text.replace("\\", "/") for column, text in paths.items() if not (folder / text).is_file()}
 
 
 def _record(path: Path, row: Row, task: TaskName) -> Record:

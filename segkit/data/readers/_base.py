@@ -77,7 +77,8 @@ def decoding(path: Path) -> Iterator[None]:
     except SegkitError:
         raise
     except FileNotFoundError:
-        raise UnreadableFileError(path, "no such file") from None
+        reason = "a link that leads nowhere" if path.is_symlink() else "no such file"
+        raise UnreadableFileError(path, reason) from None
     except IsADirectoryError:
         raise UnreadableFileError(path, "it is a folder") from None
     except PermissionError:
@@ -156,7 +157,10 @@ class Raster:
         if self.alpha and pixels.shape == self.pixels.shape:
             raise self._unreadable("a mask with transparent pixels; save it without transparency")
         if pixels.shape[2] not in (1, 3):
-            raise self._unreadable(f"a mask has 1 channel of ids or 3 of colours, this file has {pixels.shape[2]}")
+            raise self._unreadable(
+                f"a mask has 1 channel of ids or 3 of colours, this file has {pixels.shape[2]}; save one of them, or, "
+                "where they are slices, image and mask as stacks of as many pages each"
+            )
         return pixels
 
     def _without_opaque_alpha(self) -> NDArray[Any]:
