@@ -80,7 +80,7 @@ class Decathlon:
         repeated = [image for image, number in Counter(entry.image for entry in usable).items() if number > 1]
         return Listing(
             root=root,
-            layout="Medical Segmentation Decathlon",
+            layout="Medical Segmentation Decathlon (and nnU-Net version 1)",
             task="segment",
             records=tuple(sorted(assigned.records, key=lambda record: record.id)),
             class_file=find_class_file(root),

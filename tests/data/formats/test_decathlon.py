@@ -43,7 +43,7 @@ def found(listing: Listing, code: str) -> Finding:
 def test_hippocampus_is_listed_slice_by_slice_in_groups_of_volumes(datasets: Callable[[str], Path]) -> None:
     root = datasets("hippocampus_nifti")
     listing = list_records(root)
-    assert listing.layout == "Medical Segmentation Decathlon"
+    assert listing.layout == "Medical Segmentation Decathlon (and nnU-Net version 1)"
     assert listing.channel_names == ("MRI",)
     assert listing.findings == ()
     volumes = {path.name.removesuffix(".nii.gz") for path in (root / "labels").glob("*.nii.gz")}
