@@ -10,7 +10,7 @@ from pathlib import Path
 from segkit.data.findings import Finding, shown
 from segkit.data.readers._alignment import misalignment
 from segkit.data.readers._dicom_series import Series, series_files
-from segkit.data.readers._volumes import Grid, Volume, open_volume, read_grid, slice_name, slice_path
+from segkit.data.readers._volumes import Grid, Volume, open_volume, read_grid, read_pages, slice_name, slice_path
 from segkit.data.rules import finding
 from segkit.errors import UnreadableFileError
 from segkit.ops.words import counted
@@ -24,9 +24,13 @@ __all__ = [
     "expand_volumes",
     "open_volume",
     "read_grid",
+    "read_pages",
     "series_files",
     "slice_paths",
 ]
+
+_FEWEST_PAGES = 4
+"""Pages of a mask that are slices and no channels: two may be the classes of two channels, three are colours."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,10 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
     """Put one record per slice in the place of each record of a volume.
 
     A slice is called `ID/017` and belongs to the group of its volume, which is the volume's id where it has none. Only
-    the heads of files are read. An image that cannot be read stays as it is, with the first slice of its mask, so that
-    the scan says so of the image alone; so do all slices of a mask that cannot be read.
+    the heads of files are read. Pages of TIFF files that may be channels or slices are slices where the masks have as
+    many as the image, at least `_FEWEST_PAGES` unless one of the files says that it is a stack. An image that cannot be
+    read stays as it is, with the first slice of its mask, so that the scan says so of the image alone; so do all slices
+    of a mask that cannot be read.
 
     Args:
         records: as listed; image, channels and mask of a volume are volumes of one shape on the same voxels.
@@ -61,8 +67,11 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
     mismatched: list[Path] = []
     elsewhere: dict[Path, str] = {}
     axes: list[int] = []
+    proven = 0
     for record in records:
-        grids = _grids(record)
+        stated = _grids(record)
+        grids = _with_pages(record, stated)
+        proven += grids is not stated
         grid = grids.get(record.image)
         other = [file for file, found in grids.items() if _shape(found) != _shape(grid)]
         if not any(grids.values()):
@@ -77,7 +86,7 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
             axes.append(grid.axis(axis))
             expanded += _slices(record, grid, axes[-1])
     slices = len(expanded) - (len(records) - len(axes))
-    return Expanded(tuple(expanded), _notes(axes, slices), _findings(mismatched, elsewhere, root))
+    return Expanded(tuple(expanded), _notes(axes, slices, proven), _findings(mismatched, elsewhere, root))
 
 
 def slice_paths(file: Path, axis: int | None = None) -> list[Path]:
@@ -104,6 +113,24 @@ def _grids(record: Record) -> dict[Path, Grid | None]:
     return grids
 
 
+def _with_pages(record: Record, grids: dict[Path, Grid | None]) -> dict[Path, Grid | None]:
+    """The grids with pages as slices where all files have as many and prove that they are, else those given."""
+    if record.mask is None or all(grids.values()) or not grids.keys() >= {record.image, *record.mask_files}:
+        return grids
+    image = grids[record.image] or _pages(record.image)
+    if image is None or (image.shape[2] < _FEWEST_PAGES and not any(grids.values())):
+        return grids
+    found = {file: grid or _pages(file) for file, grid in grids.items()}
+    return found if all(_shape(grid) == image.shape for grid in found.values()) else grids
+
+
+def _pages(file: Path) -> Grid | None:
+    try:
+        return read_pages(file)
+    except UnreadableFileError:  # pages too large for slices: whoever reads the file says so
+        return None
+
+
 def _shape(grid: Grid | None) -> tuple[int, int, int] | None:
     return None if grid is None else grid.shape
 
@@ -128,12 +155,14 @@ def _slices(record: Record, grid: Grid, axis: int) -> Iterator[Record]:
         )
 
 
-def _notes(axes: Sequence[int], slices: int) -> tuple[str, ...]:
+def _notes(axes: Sequence[int], slices: int, proven: int) -> tuple[str, ...]:
     if not axes:
         return ()
     named = " and ".join(map(str, sorted(set(axes))))
     along = f"axis {named}" if len(set(axes)) == 1 else f"axes {named}"
-    return (f"read slice by slice along {along} ({counted(len(axes), 'volume')}, {counted(slices, 'slice')})",)
+    pages = f"the pages of {counted(proven, 'image')} are slices, not channels: the masks have as many"
+    notes = (f"read slice by slice along {along} ({counted(len(axes), 'volume')}, {counted(slices, 'slice')})",)
+    return (*notes, pages) if proven else notes
 
 
 def _findings(mismatched: Sequence[Path], elsewhere: Mapping[Path, str], root: Path) -> tuple[Finding, ...]:

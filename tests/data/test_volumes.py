@@ -11,7 +11,9 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from segkit.data.config import DataConfig
 from segkit.data.findings import Severity
@@ -155,6 +157,59 @@ def test_spacings_are_compared_where_no_affine_is_stated() -> None:
     assert misalignment(grid, Grid((8, 8, 8), (1, 1, 3.3))) == "has voxels of 1 x 1 x 3.3 mm, not 1 x 1 x 3 mm"
     assert misalignment(grid, Grid((8, 8, 8), (1, 1, 3.00001))) is None
     assert misalignment(grid, Grid((8, 8, 8), None, np.eye(4))) is None
+
+
+def write_pages(path: Path, pages: NDArray[Any], **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, pages, photometric="minisblack", **options)
+    return path
+
+
+STACK: dict[str, Any] = {"imagej": True, "metadata": {"axes": "ZYX"}}
+
+
+@pytest.mark.parametrize(
+    ("count", "of_image", "of_mask"),
+    [(4, {}, {}), (12, {}, {"compression": "zlib"}), (16, {}, {}), (5, STACK, {}), (2, {}, STACK)],
+)
+def test_as_many_pages_of_image_and_mask_are_slices(
+    tmp_path: Path, count: int, of_image: dict[str, Any], of_mask: dict[str, Any]
+) -> None:
+    pages = ramp(count, 21, 30, dtype=np.uint16)
+    write_pages(tmp_path / "images" / "a.tif", pages, **of_image)
+    write_pages(tmp_path / "masks" / "a.tif", (pages % 2).astype(np.uint8), **of_mask)
+    listing = list_records(tmp_path)
+    assert listing.notes[-1] == "the pages of 1 image are slices, not channels: the masks have as many"
+    assert len(listing.records) == count
+    for page, record in zip(pages, listing.records, strict=True):
+        sample = load_sample(record, ClassMap(("even", "odd")))
+        np.testing.assert_array_equal(sample.image[..., 0], page)
+        np.testing.assert_array_equal(sample.mask, page % 2)
+
+
+def test_pages_written_by_pillow_are_slices_too(tmp_path: Path) -> None:
+    pages = ramp(6, 20, 12, dtype=np.uint8)
+    for kind, values in (("images", pages), ("masks", pages % 2)):
+        (tmp_path / kind).mkdir()
+        first, *others = map(Image.fromarray, values)
+        first.save(tmp_path / kind / "a.tif", save_all=True, append_images=others)
+    records = list_records(tmp_path).records
+    np.testing.assert_array_equal([read_image(record.image)[..., 0] for record in records], pages)
+
+
+@pytest.mark.parametrize(("of_image", "of_mask"), [(6, None), (6, 5), (2, 2), (3, 3)])
+def test_other_pages_stay_channels(tmp_path: Path, of_image: int, of_mask: int | None) -> None:
+    write_pages(tmp_path / "images" / "a.tif", ramp(of_image, 20, 30, dtype=np.uint8))
+    shape = (20, 30) if of_mask is None else (of_mask, 20, 30)
+    mask = write_pages(tmp_path / "masks" / "a.tif", ramp(*shape, dtype=np.uint8))
+    listing = list_records(tmp_path)
+    assert [record.id for record in listing.records] == ["a"]
+    assert not any("pages" in note for note in listing.notes)
+    assert read_image(listing.records[0].image).shape == (20, 30, of_image)
+    if of_mask in (2, 5):
+        reason = rf"this file has {of_mask}; save one of them, or, where they are slices, image and mask as stacks of"
+        with pytest.raises(UnreadableFileError, match=reason):
+            read_mask(mask)
 
 
 def test_damaged_volumes_are_named_by_the_check(tmp_path: Path) -> None:

@@ -124,10 +124,13 @@ class VolumeReader:
     Attributes:
         grid: reads the head of a file; None where it holds one image.
         open: reads the file, whether it holds many slices or one.
+        pages: reads the head likewise of a file whose pages are channels unless told otherwise, as if they were slices;
+            None where there are no such pages, or no such files.
     """
 
     grid: Callable[[Path], Grid | None]
     open: Callable[[Path], Volume]
+    pages: Callable[[Path], Grid | None] = lambda _path: None
 
 
 VOLUME_READERS: Registry[VolumeReader] = Registry("volume suffix", "segkit.data.readers")
@@ -153,6 +156,18 @@ def read_grid(file: Path) -> Grid | None:
         return None
     with decoding(file):
         return VOLUME_READERS.get(name).grid(file)
+
+
+def read_pages(file: Path) -> Grid | None:
+    """The grid of pages that are the channels of one image, as if they were slices; None where there are none.
+
+    Raises `UnreadableFileError` when the file cannot be read.
+    """
+    name = reader_name(file)
+    if name not in VOLUME_READERS:
+        return None
+    with decoding(file):
+        return VOLUME_READERS.get(name).pages(file)
 
 
 def open_volume(file: Path) -> Volume:

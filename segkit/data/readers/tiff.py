@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,25 @@ def read_tiff_grid(path: Path) -> Grid | None:
         return None if layout.stack is None else _grid(path, file, series, layout)
 
 
-def open_tiff(path: Path) -> Volume:
-    """Open a stack: mapped where it is not compressed, else decoded, or read page by page where it is large.
-
-    The axes are rows, columns and pages.
-    """
+def read_tiff_pages(path: Path) -> Grid | None:
+    """The grid of the pages that `read_tiff` takes for channels, were they slices; None where there are none."""
+    if has_one_page(path):
+        return None
     with tifffile.TiffFile(path) as file:
         series = main_series(path, file)
         layout = read_layout(path, series)
+        as_slices = layout.with_pages_as_slices(series.axes)
+        return None if as_slices == layout else _grid(path, file, series, as_slices)
+
+
+def open_tiff(path: Path) -> Volume:
+    """Open a stack: mapped where it is not compressed, else decoded, or read page by page where it is large.
+
+    The axes are rows, columns and pages: who asks for a slice takes pages for slices, however few they are.
+    """
+    with tifffile.TiffFile(path) as file:
+        series = main_series(path, file)
+        layout = read_layout(path, series).with_pages_as_slices(series.axes)
         page = series.keyframe
         grid = Grid((*layout.size(series), 1)) if layout.stack is None else _grid(path, file, series, layout)
         values: Any
@@ -98,7 +109,7 @@ def open_tiff(path: Path) -> Volume:
     return Volume(path, grid, values, palette=read_palette(page), lossy=_is_lossy(page))
 
 
-_READER = VolumeReader(read_tiff_grid, open_tiff)
+_READER = VolumeReader(read_tiff_grid, open_tiff, read_tiff_pages)
 for _suffix in TIFF_SUFFIXES:
     READERS.register(_suffix)(read_tiff)
     VOLUME_READERS.register(_suffix)(_READER)
@@ -122,6 +133,12 @@ class Layout:
         order = [axis for axis in (self.rows, self.columns, self.stack, self.channels) if axis is not None]
         turned = stored.transpose(order)
         return turned if self.channels is not None else turned[..., None]
+
+    def with_pages_as_slices(self, axes: str) -> Layout:
+        """The same with pages of unknown meaning as slices, which else are channels; those that axes call so stay."""
+        if self.channels is None or self.stack is not None or axes[self.channels] in _CHANNEL_AXES:
+            return self
+        return replace(self, stack=self.channels, channels=None)
 
     def of_slice(self) -> Layout:
         """The layout of one slice of a stack along the first axis."""
