@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from segkit.data.about import about_images
 from segkit.data.facts import ImageFacts
-from segkit.data.findings import Finding, shown
+from segkit.data.findings import Finding, Severity, shown
 from segkit.data.near_duplicates import look_alikes
 from segkit.data.rules import finding
 from segkit.data.scan import Facts
@@ -27,6 +28,8 @@ def check_set(
     root: Path,
     task: TaskName = "segment",
     unused_classes: bool = False,
+    class_list: str | None = None,
+    incomplete: bool = False,
 ) -> list[Finding]:
     """Problems of the set as a whole, its parts filled in.
 
@@ -38,6 +41,8 @@ def check_set(
         root: the data set's folder.
         task: what the targets are for; a set to find objects in may have one class only.
         unused_classes: classes that no image shows are no mistake: an annotation tool exports all it knows.
+        class_list: the class file, or what else the user listed the classes in, where there is such a list.
+        incomplete: errors found before leave images out, so that a class may lack because of them.
     """
     assigned = [record for record in records if record.split is not None] or records  # others are never used
     found = [
@@ -49,8 +54,17 @@ def check_set(
     ]
     if records and classes is not None:
         needed = 1 if task == "detect" else 2
-        found += _classes(records, presence, classes, needed, unused_classes)
+        about_classes = _classes(records, presence, classes, needed, unused_classes, class_list)
+        found += map(_after_errors, about_classes) if incomplete else about_classes
     return found
+
+
+def _after_errors(found: Finding) -> Finding:
+    """Of images that were left out nobody knows what they show, so a class they lack is no error of its own."""
+    if found.code != "class-without-training-pixels":
+        return found
+    doubt = "images that are left out because of errors may show it: correct those first"
+    return replace(found, severity=Severity.WARNING, message=f"{found.message}; {doubt}")
 
 
 def check_not_empty(records: Sequence[Record]) -> Iterator[Finding]:
@@ -133,6 +147,7 @@ def _classes(
     classes: ClassMap,
     needed: int,
     unused_classes: bool,
+    class_list: str | None,
 ) -> Iterator[Finding]:
     """Classes that training, or validation, never sees."""
     seen: dict[str | None, Counter[int]] = {part: Counter() for part in (*PARTS, None)}
@@ -159,8 +174,10 @@ def _classes(
     unlearnt = [index for index in unlearnt if index not in unused]
     if unlearnt:
         names = ", ".join(f"{classes.names[index]} ({_where(index, seen)})" for index in unlearnt)
-        message = f"no training image shows {names}; move images to train, or take the class out of the class file"
-        yield finding("class-without-training-pixels", message)
+        other_way = f", or take the class out of {class_list}" if class_list is not None else ""
+        yield finding(
+            "class-without-training-pixels", f"no training image shows {names}; move images to train{other_way}"
+        )
     yield from _unseen(
         "class-only-in-test", [i for i in unlearnt if i in seen["test"] and i not in seen["val"]], classes
     )

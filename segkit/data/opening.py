@@ -144,12 +144,17 @@ def open_dataset(
         presence = _presence(records, facts, decision.class_map, listing.task)
         wanted = strata(records, presence, config.stratify)
         split = split_records(records, wanted, config, unused=[record.id for record in grouped])
-        undecided = any(
-            found.severity is Severity.ERROR and found.code not in config.allow for found in decision.findings
+        whole = check_set(
+            split.records,
+            facts,
+            presence,
+            None if _errors(decision.findings, config) else decision.class_map,
+            root,
+            listing.task,
+            unused_classes=listing.declared is not None and _class_list(listing, config) is None,
+            class_list=_class_list(listing, config),
+            incomplete=any(RULES[found.code].leaves_out for found in _errors(findings, config)),
         )
-        known = None if undecided else decision.class_map
-        exported = listing.declared is not None and listing.class_file is None and config.classes is None
-        whole = check_set(split.records, facts, presence, known, root, listing.task, unused_classes=exported)
         findings += [*split.findings, *whole]
     else:
         split = Split(tuple(records), "the data's own parts")
@@ -199,6 +204,17 @@ def _decide_classes(listing: Listing, config: DataConfig, facts: Facts) -> Class
     if listing.task == "segment":
         return resolve_class_map(config, listing.declared_classes(), _masks(listing, facts), listing.numbered)
     return resolve_labels(_declared(listing, config), _labels(listing))
+
+
+def _errors(findings: Iterable[Finding], config: DataConfig) -> list[Finding]:
+    """The findings because of which training refuses."""
+    return [found for found in findings if found.severity is Severity.ERROR and found.code not in config.allow]
+
+
+def _class_list(listing: Listing, config: DataConfig) -> str | None:
+    """What the user listed the classes in; None where values, or an annotation tool, tell them."""
+    declared = _declared(listing, config) if listing.class_file is not None or config.classes is not None else None
+    return None if declared is None else declared.source
 
 
 def _given(listing: Listing, classes: ClassMap, facts: Facts) -> ClassDecision:

@@ -179,3 +179,29 @@ def test_values_unknown_to_a_model_are_listed_in_their_order() -> None:
     (found,) = check_values({"m": mask}, ClassMap(("background", "cell")))
     assert found.records == ("m",)
     assert "masks hold 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more, which the model does not know" in found.message
+
+
+def test_a_class_of_images_that_are_left_out_is_no_second_error(clean: Path) -> None:
+    for i in range(8):
+        mask = mask_pixels(i)
+        save(clean / "masks" / f"{i:02}.png", np.where(mask == 2, 0, mask) if i != 3 else mask)
+    assert open_dataset(clean).errors == ()  # one training image shows the nucleus
+    cut_short(clean, "images")
+    dataset = open_dataset(clean)
+    assert [found.code for found in dataset.errors] == ["unreadable-image"]
+    (doubted,) = [found for found in dataset.findings if found.code == "class-without-training-pixels"]
+    assert doubted.severity is Severity.WARNING
+    assert "no training image shows nucleus" in doubted.message
+    assert "left out because of errors may show it: correct those first" in doubted.message
+    knowingly = open_dataset(clean, DataConfig(allow=("unreadable-image",)))  # now it is what training would see
+    assert [found.code for found in knowingly.errors] == ["class-without-training-pixels"]
+
+
+def test_a_class_file_is_spoken_of_only_where_there_is_one(clean: Path) -> None:
+    for i in range(8):
+        save(clean / "masks" / f"{i:02}.png", np.minimum(mask_pixels(i), 1))
+    (found,) = open_dataset(clean).errors
+    assert found.message.endswith(f"move images to train, or take the class out of {clean / 'classes.txt'}")
+    (clean / "classes.txt").unlink()
+    (found,) = open_dataset(clean).errors
+    assert found.message.endswith("move images to train")
