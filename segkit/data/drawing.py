@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from segkit.data.image_io import read_mask
 from segkit.errors import DataError
-from segkit.structures import Annotation, Polygons, Region, RunLengths
+from segkit.structures import Annotation, Box, Polygons, Region, RunLengths
 
 Size = tuple[int, int]
 Pixels = NDArray[np.bool_]
@@ -27,8 +27,10 @@ def draw_classes(
 ) -> NDArray[np.int16]:
     """Paint an annotation's objects one over the other, in their order.
 
+    An object that has a box alone is somewhere in it: the box is not counted, but for the regions of other objects.
+
     Args:
-        annotation: objects without a region are left out.
+        annotation: objects with regions, boxes, or both.
         indices: label -> what its objects are painted with.
         size: (H, W) of the image.
         unclaimed: what pixels without an object hold.
@@ -42,6 +44,9 @@ def draw_classes(
         UnreadableFileError: a mask file that cannot be read.
     """
     painted = np.full(size, unclaimed, np.int16)
+    for one in annotation.in_pixels(size).objects:
+        if one.region is None and one.box is not None:
+            painted[_inside(one.box, size)] = ignored
     for label, is_ignored, pixels in regions(annotation, size):
         if not is_ignored and label not in indices:
             raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
@@ -58,6 +63,13 @@ def regions(annotation: Annotation, size: Size) -> Iterator[tuple[str, bool, Pix
     for one in annotation.in_pixels(size).objects:
         if one.region is not None:
             yield one.label, one.ignored, draw_region(one.region, size, read)
+
+
+def _inside(box: Box, size: Size) -> Pixels:
+    """The pixels (H, W) whose centres lie in a box."""
+    left, top, right, bottom = box
+    rows, columns = (np.arange(side) + 0.5 for side in size)
+    return np.outer((top <= rows) & (rows < bottom), (left <= columns) & (columns < right))
 
 
 def draw_region(region: Region, size: Size, read: Callable[[Path], NDArray[Any]] = read_mask) -> Pixels:

@@ -65,6 +65,9 @@ RULES: dict[str, Rule] = {
     ),
     "names-differ-by-case": Rule(Severity.WARNING, "names of two images differ by upper and lower case alone"),
     "annotation-outside": Rule(Severity.ERROR, "a box or an outline reaches more than a pixel beyond its image", _CUT),
+    "object-without-outline": Rule(
+        Severity.WARNING, "an object has a box alone in a set of outlines, and its box is not counted"
+    ),
     "zero-area-box": Rule(Severity.WARNING, "a box has no width or no height"),
     "absurd-box": Rule(Severity.WARNING, "a box is more than 100 times as long as wide"),
     "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels, and a network takes one"),

@@ -100,8 +100,17 @@ def test_relative_outlines_follow_the_size_of_the_image() -> None:
     assert box.objects[0].box == (5.0, 5.0, 15.0, 10.0)
 
 
-def test_objects_without_a_region_leave_no_trace() -> None:
+def test_objects_without_region_and_box_leave_no_trace() -> None:
     assert not painted(annotation(("cat", None)), (2, 2)).any()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_box_without_a_region_is_not_counted_but_for_other_regions(first: bool) -> None:
+    outlined, boxed = ObjectAnnotation("cat", region=rectangle(2, 0, 4, 1)), ObjectAnnotation("bird", (1, 0, 3.4, 1))
+    marked = Annotation((boxed, outlined) if first else (outlined, boxed), SOURCE)
+    np.testing.assert_array_equal(painted(marked, (2, 5)), [[0, -1, 1, 1, 0], [0] * 5])
+    shares = Annotation((ObjectAnnotation("cat", (0.5, 0, 1e30, 0.5)),), SOURCE, relative=True)
+    np.testing.assert_array_equal(painted(shares, (2, 4)), [[0, 0, -1, -1], [0] * 4])
 
 
 def test_a_label_that_is_no_class_is_named() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from segkit.data.findings import Finding, shown
 from segkit.data.formats._base import Listing
 from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._boxes import without_outline
 from segkit.data.formats._coco_files import CocoFile, ImageFolders, declared_by, image_of
 from segkit.data.formats._folders import IMAGE_WORDS, find_class_file
 from segkit.data.formats._ids import duplicate_ids, unique_ids
@@ -87,6 +88,7 @@ def listing_of(root: Path, layout: str, listed: Sequence[ListedFile], task: Task
     has_outlines = any(one.region is not None for one in objects)
     chosen: TaskName = "segment" if has_outlines and task != "detect" else "detect"
     assigned = apply_split_files(root if root.is_dir() else root.parent, records)
+    boxed = without_outline(assigned.records, root) if chosen == "segment" else []
     used = {one.label for one in objects if not one.ignored}
     return Listing(
         root=root,
@@ -95,8 +97,8 @@ def listing_of(root: Path, layout: str, listed: Sequence[ListedFile], task: Task
         records=tuple(sorted(assigned.records, key=lambda record: record.id)),
         class_file=find_class_file(root if root.is_dir() else root.parent),
         declared=declared_by([one.file for one in listed], used, chosen == "segment"),
-        notes=(*id_notes, *_notes(objects, chosen), *assigned.notes),
-        findings=(*_findings(listed, assigned.records, root), *assigned.findings),
+        notes=(*id_notes, *_notes(objects), *assigned.notes),
+        findings=(*_findings(listed, assigned.records, root), *boxed, *assigned.findings),
     )
 
 
@@ -124,13 +126,10 @@ def _require_described_once(listed: Sequence[ListedFile]) -> None:
                 )
 
 
-def _notes(objects: Sequence[ObjectAnnotation], task: TaskName) -> Iterator[str]:
+def _notes(objects: Sequence[ObjectAnnotation]) -> Iterator[str]:
     ignored = sum(one.ignored for one in objects)
     if ignored:
         yield f"not counted: {counted(ignored, 'object')} marked as crowd or to be ignored"
-    bare = sum(one.region is None for one in objects)
-    if bare and task == "segment":
-        yield f"{counted(bare, 'object')} without an outline leave no trace in the masks"
 
 
 def _findings(listed: Sequence[ListedFile], records: Sequence[Record], root: Path) -> Iterator[Finding]:

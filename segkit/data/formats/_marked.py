@@ -11,6 +11,7 @@ from segkit.data.class_file import BACKGROUND_NAMES, IGNORED_NAMES, ClassFile, r
 from segkit.data.findings import Finding, shown
 from segkit.data.formats._base import Listing
 from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._boxes import without_boxed_classes, without_outline
 from segkit.data.formats._folders import find_class_file
 from segkit.data.formats._ids import unique_ids
 from segkit.data.formats._image_search import is_file
@@ -90,20 +91,24 @@ def list_marked(root: Path, export: Export, task: TaskName | None) -> Listing:
     """The listing of an export for one of its targets; raises `DataError` where it has none.
 
     Outlines come before boxes, and boxes before labels, unless `task` asks for the others. To segment, boxes are
-    rectangles; to detect, outlines have boxes around them.
+    rectangles where nothing has an outline, else not counted; to detect, outlines have boxes around them.
     """
     chosen = _choose(root, export, task)
-    records, findings, notes = _labelled(export, root) if chosen == "classify" else _with_objects(export, chosen)
+    records, notes = _labelled(export) if chosen == "classify" else _with_objects(export, chosen)
     absent = [one for one in export.images if not is_file(one.image)]
     there = {one.id for one in export.images} - {one.id for one in absent}
     records = [record for record in records if record.id in there]
+    findings = _unlabelled(export, root) if chosen == "classify" else []
     if absent:
-        findings = [*findings, _absent(absent, root)]
+        findings.append(_absent(absent, root))
     repeated = {id_ for id_, number in Counter(record.id for record in records).items() if number > 1}
     if repeated:
-        findings = [*findings, _annotated_twice(export.images, repeated, root)]
+        findings.append(_annotated_twice(export.images, repeated, root))
         records = list({record.id: record for record in records}.values())
     named, id_notes = unique_ids(records)
+    if chosen == "segment":
+        findings += without_outline(named, root)
+        named = without_boxed_classes(named)
     folder = root if root.is_dir() else root.parent
     assigned = apply_split_files(folder, named)
     declared, unused = _declared(export, chosen, records)
@@ -155,43 +160,59 @@ def _choose(root: Path, export: Export, task: TaskName | None) -> TaskName:
     return task if task in offered else offered[0]
 
 
-def _with_objects(export: Export, task: TaskName) -> tuple[list[Record], list[Finding], list[str]]:
+def _with_objects(export: Export, task: TaskName) -> tuple[list[Record], list[str]]:
     """Records with the objects that a task can use."""
+    outlined = any(_has_outline(one) for image in export.images for one in image.objects)
     records = [
         Record(
             id=one.id,
             image=one.image,
             split=one.split,
-            annotation=Annotation(tuple(_usable(one.objects, task)), one.source, one.size),
+            annotation=Annotation(tuple(_usable(one.objects, task, outlined)), one.source, one.size),
         )
         for one in export.images
     ]
     notes = []
     boxes = sum(one.region is None for image in export.images for one in image.objects)
-    if boxes and task == "segment":
+    if boxes and task == "segment" and not outlined:
         notes.append(f"boxes that are painted as rectangles: {boxes}")
     if export.left_out:
         listed = ", ".join(f"{number} {kind}" for kind, number in export.left_out.most_common(LISTED))
         notes.append(f"shapes left out, which cover no area or have no label: {listed}")
-    return records, [], notes
+    return records, notes
 
 
-def _usable(objects: Iterable[ObjectAnnotation], task: TaskName) -> Iterable[ObjectAnnotation]:
+def _usable(objects: Iterable[ObjectAnnotation], task: TaskName, outlined: bool) -> Iterable[ObjectAnnotation]:
+    """Objects as a task needs them; in a set with outlines boxes become regions only where they mark no object."""
     for one in objects:
         if task == "segment":
-            yield one if one.region is not None or one.box is None else replace(one, region=rectangle(one.box))
+            is_area = one.region is None and not (outlined and _is_object(one))
+            yield replace(one, region=rectangle(one.box)) if is_area and one.box is not None else one
         elif one.label.lower() not in BACKGROUND_NAMES:
             yield one
 
 
-def _labelled(export: Export, root: Path) -> tuple[list[Record], list[Finding], list[str]]:
+def _is_object(one: ObjectAnnotation) -> bool:
+    """Whether it marks an object, not background or what is not counted, of which a box is the whole area."""
+    return not one.ignored and one.label.lower() not in BACKGROUND_NAMES
+
+
+def _has_outline(one: ObjectAnnotation) -> bool:
+    return one.region is not None and _is_object(one)
+
+
+def _labelled(export: Export) -> tuple[list[Record], list[str]]:
     """Records of the images that have exactly one label."""
-    records = [
+    return [
         Record(one.id, one.image, label=one.labels[0], split=one.split) for one in export.images if len(one.labels) == 1
-    ]
+    ], []
+
+
+def _unlabelled(export: Export, root: Path) -> list[Finding]:
+    """Findings about the images that have no label, or several."""
     without = [shown(one.image, root) for one in export.images if not one.labels]
     several = [shown(one.image, root) for one in export.images if len(one.labels) > 1]
-    findings = [
+    return [
         finding("unknown-label", message, files)
         for message, files in (
             (f"images without a label ({len(without)}): label them, or take them out", without),
@@ -199,7 +220,6 @@ def _labelled(export: Export, root: Path) -> tuple[list[Record], list[Finding], 
         )
         if files
     ]
-    return records, findings, []
 
 
 def _absent(images: Sequence[MarkedImage], root: Path) -> Finding:
@@ -238,4 +258,6 @@ def _declared(export: Export, task: TaskName, records: Sequence[Record]) -> tupl
     if not unused or task == "classify":
         return declared, []
     more = f" and {len(unused) - LISTED} more" if len(unused) > LISTED else ""
-    return declared, [f"classes of {Path(export.source).name} that no object has: {', '.join(unused[:LISTED])}{more}"]
+    return declared, [
+        f"{Path(export.source).name} declares {', '.join(unused[:LISTED])}{more}, which no image shows; they are left out"
+    ]

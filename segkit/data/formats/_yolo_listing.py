@@ -10,6 +10,7 @@ from segkit.data.class_file import ClassFile
 from segkit.data.findings import Finding, shown
 from segkit.data.formats._base import Listing
 from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._boxes import without_outline
 from segkit.data.formats._folders import find_class_file, finding_of_files
 from segkit.data.formats._ids import duplicate_ids, unique_ids
 from segkit.data.formats._yolo_files import MASK_SUFFIXES, FoundImages, YoloFile, beside_images
@@ -90,8 +91,7 @@ def listing_of(root: Path, file: YoloFile, listed: Sequence[ListedPart], task: T
         )
     folder = file.path.parent
     assigned = apply_split_files(folder, records)
-    bare = sum(one.region is None for one in objects) if chosen == "segment" else 0
-    said = (f"{counted(bare, 'object')} without an outline leave no trace in the masks",) if bare else ()
+    boxed = without_outline(assigned.records, root) if chosen == "segment" else []
     return Listing(
         root=root,
         layout=f"YOLO {'masks' if has_masks else 'labels'}, {file.path.name}",
@@ -99,8 +99,8 @@ def listing_of(root: Path, file: YoloFile, listed: Sequence[ListedPart], task: T
         records=tuple(sorted(assigned.records, key=lambda record: record.id)),
         class_file=find_class_file(folder),
         declared=ClassFile.from_ids({name: id_ for id_, name in file.names.items()}, str(file.path)),
-        notes=(*id_notes, *said, *assigned.notes),
-        findings=(*_findings(root, file, listed, assigned.records), *assigned.findings),
+        notes=(*id_notes, *assigned.notes),
+        findings=(*_findings(root, file, listed, assigned.records), *boxed, *assigned.findings),
     )
 
 

@@ -277,12 +277,14 @@ def _write_example(root: Path) -> None:
     for index, (image, _) in enumerate(scenes(4)):
         write_image(root / "images" / f"{index}.png", image)
         disc = {"x": 100 * (22 - index) / SIZE, "y": 100 * 22 / SIZE, "radiusX": 18.0, "radiusY": 18.0, "rotation": 0}
-        square = {"x": 100 * 4 / SIZE, "y": 100 * (4 + index) / SIZE, "width": 31.25, "height": 25.0, "rotation": 0}
+        left, top = 100 * 4 / SIZE, 100 * (4 + index) / SIZE
+        right, bottom = left + 31.25, top + 25.0
+        square = {"points": [[left, top], [right, top], [right, bottom], [left, bottom]]}
         bar = {"x": 60.0, "y": 5.0, "width": 30.0, "height": 9.0, "rotation": 20}
         corners = {"points": [[15.0, 70.0], [30.0, 72.0], [22.0, 90.0]]}
         regions: tuple[tuple[str, str, dict[str, Any]], ...] = (
             ("ellipse", "disc", disc),
-            ("rectangle", "square", square),
+            ("polygon", "square", square),
             ("rectangle", "bar", bar),
             ("polygon", "bar", corners),
         )

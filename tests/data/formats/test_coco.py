@@ -252,7 +252,30 @@ def test_boxes_without_outlines_are_for_detection(tmp_path: Path) -> None:
     both = content(annotations=[MARK, {**MARK, "id": 2, "segmentation": []}])
     assert list_records(small_set(tmp_path, both), task="detect").task == "detect"
     listing = list_records(small_set(tmp_path, both))
-    assert (listing.task, listing.notes) == ("segment", ("1 object without an outline leave no trace in the masks",))
+    assert (listing.task, listing.notes) == ("segment", ())
+    boxed = found(listing, "object-without-outline")
+    assert (boxed.severity, boxed.files, boxed.records) == (Severity.WARNING, ("a.png",), ("a",))
+    assert boxed.message.startswith("1 object without an outline in 1 image of a set of outlines (cat): no pixel")
+
+
+def test_an_object_with_a_box_alone_is_neither_background_nor_its_class(tmp_path: Path) -> None:
+    boxed = {"id": 2, "image_id": 1, "category_id": 5, "bbox": [1, 3, 6, 2], "iscrowd": 0}
+    root = small_set(tmp_path, content(annotations=[MARK, boxed]))
+    dataset = open_dataset(root)
+    mask = load_sample(next(record for record in dataset.records if record.id == "a"), dataset.classes).mask
+    assert mask is not None
+    cat, void = dataset.classes.names.index("cat"), IGNORE_INDEX
+    assert mask.tolist() == [
+        [0] * 8,
+        *[[0, 0, cat, cat, cat, cat, 0, 0]] * 2,
+        [0, void, cat, cat, cat, cat, void, 0],  # who is outlined there is known
+        [0, *[void] * 6, 0],
+        [0] * 8,
+    ]
+    WRITERS.get("coco")(dataset, tmp_path / "out")
+    again = list_records(tmp_path / "out")
+    assert [one.region is None for one in objects(again.records[0])] == [False, True]
+    assert found(again, "object-without-outline").records == ("a",)
 
 
 def test_crowds_and_voids_are_ignored(tmp_path: Path) -> None:

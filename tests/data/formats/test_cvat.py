@@ -16,7 +16,7 @@ from segkit.data.formats._base import Listing, list_records
 from segkit.data.opening import open_dataset
 from segkit.data.samples import load_sample
 from segkit.errors import DataError, UnreadableFileError
-from segkit.structures import Polygons, RunLengths
+from segkit.structures import IGNORE_INDEX, Polygons, RunLengths
 
 LABELS = (("car", "#c06060"), ("road", "#00ff00"), ("unused", "#0000ff"))
 
@@ -108,11 +108,27 @@ def test_the_order_of_painting_is_z_order_then_the_files(tmp_path: Path) -> None
     root = export(tmp_path, *(image(f"{n}.png", *shapes) for n in "abc"), files=[f"images/{n}.png" for n in "abc"])
     dataset = open_dataset(root)
     assert dataset.classes.names == ("background", "car", "road")
-    assert "boxes that are painted as rectangles: 3" in dataset.notes
+    [boxed] = [finding for finding in dataset.findings if finding.code == "object-without-outline"]
+    assert (boxed.message.partition(" of a")[0], boxed.records) == (
+        "3 objects without an outline in 3 images",
+        ("a", "b", "c"),
+    )
     mask = load_sample(dataset.records[0], dataset.classes).mask
     assert mask is not None
     assert mask[0, :9].tolist() == [1, 1, 1, 2, 2, 2, 2, 0, 0]
-    assert mask[10:12, :5].tolist() == [[1, 1, 1, 1, 0]] * 2
+    assert mask[10:12, :5].tolist() == [[IGNORE_INDEX] * 4 + [0]] * 2
+
+
+def test_boxes_are_painted_as_rectangles_where_nothing_has_an_outline(tmp_path: Path) -> None:
+    boxes = box("car", 0, 10, 4, 12), box("road", 8, 10, 9, 12)
+    root = export(tmp_path, *(image(f"{n}.png", *boxes) for n in "abc"), files=[f"images/{n}.png" for n in "abc"])
+    assert list_records(root).task == "detect"
+    dataset = open_dataset(root, task="segment")
+    assert "boxes that are painted as rectangles: 6" in dataset.notes
+    assert "object-without-outline" not in {finding.code for finding in dataset.findings}
+    mask = load_sample(dataset.records[0], dataset.classes).mask
+    assert mask is not None
+    assert mask[10:13, :10].tolist() == [[1, 1, 1, 1, 0, 0, 0, 0, 2, 0]] * 2 + [[0] * 10]
 
 
 def test_shapes_without_area_are_left_out_and_said(tmp_path: Path) -> None:

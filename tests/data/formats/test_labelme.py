@@ -161,6 +161,29 @@ def test_ignored_and_background_shapes_are_what_labelme_makes_of_them(tmp_path: 
     assert open_dataset(tmp_path, task="detect").classes.names == ("cat",)
 
 
+def test_a_class_of_rectangles_alone_is_no_class_beside_outlines(tmp_path: Path) -> None:
+    for name in ("a", "bb", "ccc"):  # images of equal pixels are none of three parts
+        write(
+            tmp_path,
+            name,
+            shape("cat", SQUARE),
+            shape("cat", [[10, 10], [12, 12]], "rectangle"),
+            shape("dog", [[20, 10], [22, 12]], "rectangle"),
+            shape("__ignore__", [[3, 1], [4, 5]], "rectangle"),
+        )
+    dataset = open_dataset(tmp_path)
+    assert (dataset.errors, dataset.classes.names) == ((), ("background", "cat"))
+    [boxed] = [finding for finding in dataset.findings if finding.code == "object-without-outline"]
+    assert boxed.message.startswith(
+        "6 objects without an outline in 3 images of a set of outlines (cat, dog): no pixel"
+    )
+    mask = load_sample(dataset.records[0], dataset.classes).mask
+    assert mask is not None
+    assert mask[1, :6].tolist() == [0, 1, 1, IGNORE_INDEX, 1, 0]  # a rectangle that marks an area is one
+    assert mask[11, 9:23].tolist() == [0, *[IGNORE_INDEX] * 2, *[0] * 8, *[IGNORE_INDEX] * 2, 0]
+    assert open_dataset(tmp_path, task="detect").classes.names == ("cat", "dog")
+
+
 def test_shapes_of_one_group_are_one_object(tmp_path: Path) -> None:
     far = [[20, 20], [30, 20], [30, 28]]
     shapes = [shape("cat", SQUARE, group=1), shape("cat", far, group=1), shape("cat", far, group=2), shape("cat", far)]

@@ -25,7 +25,7 @@ from segkit.data.formats.yolo import Yolo
 from segkit.data.opening import open_dataset
 from segkit.data.samples import load_sample
 from segkit.errors import DataError, SegkitError, UnreadableFileError
-from segkit.structures import ObjectAnnotation, Record, RunLengths
+from segkit.structures import IGNORE_INDEX, ObjectAnnotation, Record, RunLengths
 
 OUTLINE = "0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5"
 BOX = "1 0.5 0.5 0.25 0.5"
@@ -145,10 +145,13 @@ def test_boxes_and_outlines_in_one_set(tmp_path: Path) -> None:
     outlined, boxed = objects(listing.records[0])
     assert (outlined.label, outlined.box) == ("cat", (2, 1.5, 6, 3))
     assert (boxed.label, boxed.box, boxed.region) == ("dog", (3, 1.5, 5, 4.5), None)
-    assert (listing.task, listing.notes) == ("segment", ("1 object without an outline leave no trace in the masks",))
+    assert (listing.task, [finding.code for finding in listing.findings]) == ("segment", ["object-without-outline"])
+    dataset = open_dataset(root)
+    mask = load_sample(next(record for record in dataset.records if record.id == "a"), dataset.classes).mask
+    assert mask is not None
+    assert mask.tolist()[2:4] == [[0, 0, 1, 1, 1, 1, 0, 0], [0, 0, 0, IGNORE_INDEX, IGNORE_INDEX, 0, 0, 0]]
     assert list_records(root, task="detect").task == "detect"
     assert objects(listing.records[1]) == ()  # b has no label file
-    assert listing.findings == ()
 
 
 @pytest.mark.parametrize("names", [["cat", "dog"], {0: "cat", 1: "dog"}, {"1": "dog", "0": "cat"}])
