@@ -47,7 +47,7 @@ class SamplingSettings(Config):
 
 
 class ExperimentConfig(Config):
-    """A whole training run; `config.yaml` of a run folder holds it with nothing left open."""
+    """A whole training run; `config.yaml` of a run folder holds it with nothing left open, of several folds as given."""
 
     path: Path = Field(description="the data set's folder or table")
     task: Literal["segment", "classify"] | None = None
@@ -69,13 +69,12 @@ class ExperimentConfig(Config):
         files = {
             name: path.resolve() for name in ("classes", "split") if isinstance(path := getattr(self.data, name), Path)
         }
-        weights = self.model.weights
-        if Path(weights).exists():
-            weights = str(Path(weights).resolve())
+        weights = Path(self.model.weights)
+        absolute = {"weights": str(weights.resolve())} if weights.exists() else {}
         return self.model_copy(
             update={
                 "path": self.path.resolve(),
                 "data": self.data.model_copy(update=files),
-                "model": self.model.model_copy(update={"weights": weights}),
+                "model": self.model.model_copy(update=absolute),
             }
         )

@@ -62,7 +62,7 @@ def start_folds(config: ExperimentConfig, output: Path | None, only: int | None,
     for number, parts in enumerate(folds.parts):
         run.write_json(_split_name(number), parts)
     run.write_json("environment.json", environment(*machine, run.folder))
-    run.write_config(config.from_anywhere())
+    run.write_config(config.from_anywhere(), asked_for=True)  # a plan is made of it for each fold
     teller.tell(
         folds.origin, f"run folder {run.folder}; what ends it goes on with: segkit train --resume -o {run.folder}"
     )

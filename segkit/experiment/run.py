@@ -56,7 +56,7 @@ class Run:
 
     @property
     def config(self) -> ExperimentConfig:
-        """The settings as resolved by the plan."""
+        """The settings as resolved by the plan; of several folds as asked for, since each fold has a plan of its own."""
         return ExperimentConfig.from_yaml(self.folder / CONFIG)
 
     @cached_property
@@ -70,9 +70,13 @@ class Run:
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         write_atomically(self.folder / name, text.encode("utf-8"))
 
-    def write_config(self, config: ExperimentConfig) -> None:
-        """Write `config.yaml`, which makes the folder a run to resume: last and whole; raises `OutputError`."""
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    def write_config(self, config: ExperimentConfig, *, asked_for: bool = False) -> None:
+        """Write `config.yaml`, which makes the folder a run to resume: last and whole; raises `OutputError`.
+
+        `asked_for`: only what was set, so that what a plan is to decide is still open when the file is read.
+        """
+        values = config.model_dump(mode="json", exclude_unset=asked_for)
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_atomically(self.folder / CONFIG, text.encode("utf-8"))
 
     def read_json(self, name: str) -> Any:

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import segkit
+from segkit.config import read_yaml
 from segkit.data.image_io import read_image
 from segkit.errors import DataError, UsageError
+from segkit.experiment.config import ExperimentConfig
+from segkit.experiment.console import Teller
+from segkit.experiment.plan import make_plan
 from segkit.experiment.run import Run
-from segkit.experiment.start import start
+from segkit.experiment.start import measure, open_usable, start
 from segkit.inference.ensemble import EnsemblePredictor
 from segkit.modelfile import read_card
 from segkit.training.interrupt import Interrupted
@@ -154,6 +159,33 @@ def test_goes_on_fold_by_fold(run: Run, data: Path, tmp_path: Path, monkeypatch:
     assert (output / "fold-0" / "model.safetensors").stat().st_mtime_ns == first
     assert rows_of(resumed) == rows_of(run)
     assert resumed.scores["score"] == run.scores["score"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"optimizer": "sgd"}])
+def test_a_fold_is_planned_as_a_single_run_is(data: Path, tmp_path: Path, asked: dict[str, object]) -> None:
+    """The one as it begins, the other by a resumed cross-validation; nothing counts as asked for that was not."""
+    options = {"backbone_options": {"width": 4, "depth": 2}}
+    given = {**options, "epochs": 1, "crop": 32, "device": "cpu", "quiet": True, **asked}
+    run = segkit.train(data, output=tmp_path / "folds", folds=2, fold=0, **given)  # type: ignore[arg-type]
+    segkit.train(output=run.folder, resume=True, fold=1, quiet=True)
+    settings = {
+        "path": str(data),
+        "model": options,
+        "sampling": {"crop": 32},
+        "training": {"epochs": 1, **asked},
+        "device": "cpu",
+    }
+    for number in range(2):
+        split = run.folder / f"splits/fold-{number}.json"
+        config = ExperimentConfig.parse({**settings, "data": {"split": split}})
+        dataset, nobody = open_usable(config, Teller(quiet=True)), Teller(quiet=True)
+        plan = make_plan(config, dataset, measure(config, dataset, nobody), torch.device("cpu"))
+        fold = Run(run.folder / f"fold-{number}")
+        log = (fold.folder / "log.txt").read_text(encoding="utf-8").splitlines()
+        first = log.index("plan:") + 1
+        assert log[first : first + len(plan.reasons)] == [f"  {choice} ({why})" for choice, why in plan.reasons]
+        assert (fold.config.training, fold.config.sampling) == (plan.config.training, plan.config.sampling)
+    assert read_yaml(run.folder / "config.yaml") == {**settings, "folds": 2, "data": {}}
 
 
 def test_one_fold_at_a_time(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
