@@ -89,12 +89,18 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
     return Expanded(tuple(expanded), _notes(axes, slices, proven), _findings(mismatched, elsewhere, root))
 
 
-def slice_paths(file: Path, axis: int | None = None) -> list[Path]:
+def slice_paths(file: Path, axis: int | None = None, grid: Grid | None = None) -> list[Path]:
     """The slices of a volume as paths, or the file itself where it holds one image.
 
-    Raises `UnreadableFileError` when the file cannot be read.
+    Args:
+        file: of a volume or an image.
+        axis: along which the slices follow one another; None: that of the largest spacing, else the last.
+        grid: of the file where it is known, `read_pages` for pages that are slices.
+
+    Raises:
+        UnreadableFileError: the file cannot be read.
     """
-    grid = read_grid(file)
+    grid = grid or read_grid(file)
     if grid is None:
         return [file]
     along = grid.axis(axis)

@@ -7,14 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from segkit.data.image_io import read_channels
 from segkit.data.readers._base import DICOM_SUFFIXES, cut_suffix, file_on_disk, reader_name
-from segkit.data.volumes import Grid, read_grid, series_files, slice_paths
+from segkit.data.volumes import Grid, read_grid, read_pages, series_files, slice_paths
 from segkit.errors import UnreadableFileError
+
+Convert = Literal["gray", "rgb"] | None
+"""What a model has every image converted to."""
 
 _CHANNEL = re.compile(r"(?P<name>.+)_(?P<channel>\d{4})")
 """nnU-Net's names of the channels of one image: `case_0000.png`, `case_0001.png`."""
@@ -47,6 +50,7 @@ class VolumeItem:
         slices: in order.
         grid: where the voxels lie.
         axis: along which the slices follow one another.
+        paged: whether the slices are pages that would be channels for a model of so many.
     """
 
     path: Path
@@ -54,22 +58,28 @@ class VolumeItem:
     slices: tuple[ImageItem, ...]
     grid: Grid
     axis: int
+    paged: bool = False
 
 
 Item = ImageItem | VolumeItem
 
 
-def find_items(files: Sequence[Path], channels: int = 1, axis: int | None = None) -> list[Item]:
+def find_items(
+    files: Sequence[Path], channels: int = 1, axis: int | None = None, convert: Convert = None
+) -> list[Item]:
     """The images and volumes that files hold, in their order.
 
     Files that are the channels of one image, by nnU-Net's names and as many as the model takes, are one item, and so
-    are two or more files of one DICOM series.
+    are two or more files of one DICOM series. Pages of a TIFF file that may be channels or slices are slices where the
+    model takes gray images and none of so many channels.
 
     Args:
         files: images and volumes, each once.
         channels: of the model.
         axis: along which the model's training volumes were read; None: that of the largest spacing, else the last.
+        convert: what the model has every image converted to.
     """
+    taken_counts = _taken_counts(channels, convert)
     series, groups = _series_among(files), _channel_groups(files, channels)
     taken = {image.name for volume in series.values() for image in volume.slices}
     taken.update(file for group in groups.values() for file in group)
@@ -78,34 +88,43 @@ def find_items(files: Sequence[Path], channels: int = 1, axis: int | None = None
         if file in series:
             found.append(series[file])
         elif file in groups:
-            found.append(_item(groups[file], _without_channel(file), axis))
+            found.append(_item(groups[file], _without_channel(file), axis, taken_counts))
         elif file not in taken:
-            found.append(_item((file,), file, axis))
+            found.append(_item((file,), file, axis, taken_counts))
     return found
 
 
-def find_images(files: Sequence[Path], channels: int = 1, axis: int | None = None) -> list[ImageItem]:
+def single_images(items: Iterable[Item]) -> list[ImageItem]:
     """The same with every volume as its slices."""
-    return [image for item in find_items(files, channels, axis) for image in _images_of(item)]
+    return [image for item in items for image in ((item,) if isinstance(item, ImageItem) else item.slices)]
 
 
-def _images_of(item: Item) -> Iterable[ImageItem]:
-    return (item,) if isinstance(item, ImageItem) else item.slices
+def _taken_counts(channels: int, convert: Convert) -> set[int]:
+    """Numbers of channels of the images that a model takes."""
+    return {channels} | ({1, 3} if convert is not None else set())
 
 
-def _item(files: tuple[Path, ...], name: Path, axis: int | None) -> Item:
+def _item(files: tuple[Path, ...], name: Path, axis: int | None, taken_counts: set[int]) -> Item:
     """The image or the volume in files of one channel each; what cannot be read is an image, which will say so."""
     if file_on_disk(files[0]) != files[0]:
         return ImageItem(files, name)
     try:
-        grid = read_grid(files[0])
+        stated = read_grid(files[0])
+        grid = stated or _grid_of_pages(files, taken_counts)
         if grid is None:
             return ImageItem(files, name)
-        channels = [slice_paths(file, grid.axis(axis)) for file in files]
+        along = grid.axis(axis)
+        channels = [slice_paths(file, along, grid if stated is None else None) for file in files]
         slices = tuple(ImageItem(paths, paths[0]) for paths in zip(*channels, strict=True))
     except (UnreadableFileError, ValueError):  # damaged, or channels of different length
         return ImageItem(files, name)
-    return VolumeItem(files[0], name, slices, grid, grid.axis(axis))
+    return VolumeItem(files[0], name, slices, grid, along, paged=stated is None)
+
+
+def _grid_of_pages(files: tuple[Path, ...], taken_counts: set[int]) -> Grid | None:
+    """The grid of a file whose pages are slices, as the model takes one of them as an image and not all of them."""
+    pages = read_pages(files[0]) if len(files) == 1 and 1 in taken_counts else None
+    return None if pages is None or pages.shape[2] in taken_counts else pages
 
 
 def _channel_groups(files: Sequence[Path], channels: int) -> dict[Path, tuple[Path, ...]]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import OutputError, SegkitError, UsageError
-from segkit.inference.items import find_images, find_items
+from segkit.inference.items import VolumeItem, find_items, single_images
 from segkit.inference.jobs import Row, make_jobs
 from segkit.inference.predictor import Predictor
 from segkit.ops.files import make_folder, write_atomically
+from segkit.ops.words import counted
 
 SUMMARY, ERRORS = "summary.csv", "errors.csv"
 
@@ -29,16 +30,23 @@ class PredictionSummary:
         files: number of images and volumes asked for.
         rows: the rows of `summary.csv`: image, class, pixels, share; for classification image, class, probability.
         errors: file -> why it could not be predicted; the rows of `errors.csv`, which exists only where there are any.
+        paged: files whose pages were taken for slices, because the model takes no image of so many channels.
     """
 
     out: Path
     files: int
     rows: Sequence[Row]
     errors: Mapping[Path, str]
+    paged: Sequence[Path] = ()
 
     def describe(self) -> str:
         """What a person is told at the end."""
         done = f"{self.files - len(self.errors)} of {self.files} images predicted; results in {self.out}"
+        if self.paged:
+            done += (
+                f"; the pages of {counted(len(self.paged), 'file')} were taken for slices, for example of "
+                f"{self.paged[0]}: the model takes no image of so many channels"
+            )
         if not self.errors:
             return done
         file, reason = next(iter(self.errors.items()))
@@ -73,9 +81,10 @@ def write_predictions(
             f"every class stands in {SUMMARY}"
         )
     out = Path(out)
-    find = find_images if predictor.task == "classify" else find_items
-    items = find(files, predictor.pipeline.channels, predictor.pipeline.axis)
-    jobs = make_jobs(items, out, overlay, probabilities)
+    pipeline = predictor.pipeline
+    items = find_items(files, pipeline.channels, pipeline.axis, pipeline.convert)
+    paged = [item.path for item in items if isinstance(item, VolumeItem) and item.paged]
+    jobs = make_jobs(single_images(items) if predictor.task == "classify" else items, out, overlay, probabilities)
     _refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
     _claim(out)
     rows: list[Row] = []
@@ -92,7 +101,7 @@ def write_predictions(
                 progress(done, len(jobs))
     finally:
         _write_tables(out, rows, errors)
-    return PredictionSummary(out, len(jobs), rows, errors)
+    return PredictionSummary(out, len(jobs), rows, errors, tuple(paged))
 
 
 def _refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:

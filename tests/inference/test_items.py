@@ -18,7 +18,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segkit.inference.engines.torch import TorchEngine
-from segkit.inference.items import ImageItem, VolumeItem, find_images, find_items
+from segkit.inference.items import ImageItem, VolumeItem, find_items, single_images
 from segkit.inference.predictor import Predictor
 from segkit.inference.writer import write_predictions
 from tests.inference.networks import LocalNetwork, MeanColor, class_map, plain_pipeline
@@ -161,6 +161,38 @@ def test_a_tiff_stack_comes_back_as_a_stack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(written, expected(predictor, pages, 0))
 
 
+def test_pages_that_no_model_of_one_channel_takes_are_slices(tmp_path: Path) -> None:
+    pages = voxels(12, 14, 18).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "plain.tif", pages)
+    predictor = gray_predictor()
+    summary = write_predictions(predictor, [tmp_path / "plain.tif"], tmp_path / "out")
+    assert "; the pages of 1 file were taken for slices, " in summary.describe()
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "out" / "masks" / "plain.tif"), expected(predictor, pages, 0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("pages", "channels", "convert", "slices"),
+    [
+        (12, 1, None, 12),
+        (2, 1, "gray", 2),
+        (3, 1, None, 3),
+        (3, 1, "gray", None),
+        (12, 3, "rgb", 12),
+        (12, 3, None, None),
+        (12, 12, None, None),
+        (5, 4, None, None),
+    ],
+)
+def test_pages_are_channels_where_the_model_takes_them_or_no_gray_images(
+    tmp_path: Path, pages: int, channels: int, convert: Any, slices: int | None
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", voxels(pages, 14, 18).astype(np.uint8), photometric="minisblack")
+    [item] = find_items([tmp_path / "a.tif"], channels, None, convert)
+    assert (len(item.slices) if isinstance(item, VolumeItem) else None) == slices
+
+
 def test_channels_in_files_of_their_own_are_one_image_or_volume(tmp_path: Path) -> None:
     predictor = Predictor(TorchEngine(LocalNetwork(channels=2), "cpu"), plain_pipeline(channels=2), class_map(4))
     planes = [voxels(11, 13).astype(np.uint8) + channel for channel in range(2)]
@@ -181,7 +213,7 @@ def test_a_classifier_takes_the_slices_one_by_one(tmp_path: Path) -> None:
     file = write_nifti(tmp_path / "scan.nii.gz")
     predictor = Predictor(TorchEngine(MeanColor(), "cpu"), plain_pipeline(channels=1), class_map(1), "classify")
     summary = write_predictions(predictor, [file], tmp_path / "out")
-    assert [row["image"] for row in summary.rows] == [item.name for item in find_images([file])]
+    assert [row["image"] for row in summary.rows] == [item.name for item in single_images(find_items([file]))]
     assert len(summary.rows) == 5
 
 
