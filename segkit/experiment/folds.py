@@ -17,7 +17,7 @@ from segkit.evaluation.result import Evaluation
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.plan import make_plan
-from segkit.experiment.run import CONFIG, Run, environment, new_run, refuse_existing
+from segkit.experiment.run import CONFIG, SPLITS, Run, environment, new_run, refuse_existing
 from segkit.experiment.scores import describe_scores
 from segkit.experiment.session import Session
 from segkit.experiment.start import measure, open_usable, resume, start
@@ -58,7 +58,7 @@ def start_folds(config: ExperimentConfig, output: Path | None, only: int | None,
     network, machine = _rehearse(config, folds)
     run = new_run(output, config.path, network)
     teller.log_to(run.folder / "log.txt")
-    make_folder(run.folder / "splits")
+    make_folder(run.folder / SPLITS)
     for number, parts in enumerate(folds.parts):
         run.write_json(_split_name(number), parts)
     run.write_json("environment.json", environment(*machine, run.folder))
@@ -89,7 +89,7 @@ def _rehearse(config: ExperimentConfig, folds: Folds) -> tuple[str, tuple[str, s
     nobody, device = Teller(quiet=True), resolve_device(config.device)
     with tempfile.TemporaryDirectory(prefix="segkit-folds-") as folder:
         scratch = Run(folder)
-        make_folder(scratch.folder / "splits")
+        make_folder(scratch.folder / SPLITS)
         datasets = []
         for number, parts in enumerate(folds.parts):
             scratch.write_json(_split_name(number), parts)
@@ -102,7 +102,7 @@ def _rehearse(config: ExperimentConfig, folds: Folds) -> tuple[str, tuple[str, s
 
 
 def _split_name(fold: int) -> str:
-    return f"splits/fold-{fold}.json"
+    return f"{SPLITS}/fold-{fold}.json"
 
 
 def _of_fold(config: ExperimentConfig, run: Run, fold: int) -> ExperimentConfig:

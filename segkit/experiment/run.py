@@ -21,6 +21,8 @@ from segkit.ops.files import write_atomically
 
 RUNS = Path("runs")
 CONFIG = "config.yaml"
+SPLITS = "splits"
+"""Folder of a cross-validation with the parts of each fold, under the name of the fold's folder."""
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -57,7 +59,12 @@ class Run:
     @property
     def config(self) -> ExperimentConfig:
         """The settings as resolved by the plan; of several folds as asked for, since each fold has a plan of its own."""
-        return ExperimentConfig.from_yaml(self.folder / CONFIG)
+        config, folder = ExperimentConfig.from_yaml(self.folder / CONFIG), self.folder.resolve()
+        split, own = config.data.split, folder.parent / SPLITS / f"{folder.name}.json"
+        if not isinstance(split, Path) or split.parts[-2:] != own.parts[-2:] or not own.exists():
+            return config
+        # A fold's parts stand beside it, wherever the folder of all folds was moved to.
+        return config.model_copy(update={"data": config.data.model_copy(update={"split": own})})
 
     @cached_property
     def scores(self) -> dict[str, Any]:

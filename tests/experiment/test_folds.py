@@ -188,6 +188,28 @@ def test_a_fold_is_planned_as_a_single_run_is(data: Path, tmp_path: Path, asked:
     assert read_yaml(run.folder / "config.yaml") == {**settings, "folds": 2, "data": {}}
 
 
+def test_a_moved_cross_validation_goes_on_in_the_middle_of_a_fold(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another one, cut otherwise, stands in its old place."""
+    monkeypatch.setattr("segkit.experiment.session.fit", _stopped)
+    old, new = tmp_path / "old", tmp_path / "below" / "new"
+    with pytest.raises(Interrupted):
+        train(data, old, folds=3, split=data.parent / "test.csv")
+    assert (old / "fold-0" / "config.yaml").exists()
+    new.parent.mkdir()
+    old.rename(new)
+    monkeypatch.undo()
+    (old / "splits").mkdir(parents=True)
+    shutil.copy(run.folder / "splits/fold-1.json", old / "splits/fold-0.json")
+    segkit.train(output=new / "fold-0", resume=True, quiet=True)
+    assert rows_of(segkit.train(output=new, resume=True, quiet=True)) == rows_of(run)
+
+
+def _stopped(*given: object, **settings: object) -> None:
+    raise Interrupted(2, "stopped")
+
+
 def test_one_fold_at_a_time(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "run"
     train(data, output, folds=2, fold=1, quiet=False)
