@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segkit.data.image_io import IMAGE_SUFFIXES
-from segkit.data.readers._base import PACKED_SUFFIX, file_on_disk, suffix_of
+from segkit.data.readers._base import PACKED_SUFFIX, file_on_disk, reader_name
 from segkit.data.readers.idx import idx_files, idx_images, is_idx_images
 from segkit.errors import UnreadableFileError, UsageError, nearest
 
@@ -87,9 +87,12 @@ def _files_listed_in(path: Path) -> list[Path]:
 
 
 def _only_images(paths: Iterable[Path]) -> list[Path]:
-    """Image files by suffix, sorted; hidden files, such as the `._name` copies of macOS, are left out."""
-    visible = (path for path in paths if not path.name.startswith("."))
-    return sorted(path for path in visible if suffix_of(path) in IMAGE_SUFFIXES and path.is_file())
+    """Image files by suffix, or by DICOM's mark where they have none, sorted.
+
+    Hidden files, such as the `._name` copies of macOS, are left out, and so is the index of a DICOM disk.
+    """
+    visible = (path for path in paths if not path.name.startswith(".") and path.name.upper() != "DICOMDIR")
+    return sorted(path for path in visible if path.is_file() and reader_name(path) in IMAGE_SUFFIXES)
 
 
 def _similar(path: Path) -> str:

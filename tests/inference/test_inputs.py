@@ -25,6 +25,12 @@ def test_folder_gives_the_images_directly_in_it(scans: Path) -> None:
     assert expand_inputs(["scans"]) == [scans / "a.tif", scans / "b.PNG"]
 
 
+def test_folder_gives_dicom_files_without_a_suffix(scans: Path) -> None:
+    for name in ("IM0001", "1.2.840.1", "DICOMDIR", "._IM0001"):
+        (scans / name).write_bytes(b"\0" * 128 + b"DICM")
+    assert expand_inputs(["scans"]) == [scans / name for name in ("1.2.840.1", "IM0001", "a.tif", "b.PNG")]
+
+
 def test_patterns(scans: Path) -> None:
     assert expand_inputs(["scans/*.tif"]) == [scans / "a.tif"]
     assert expand_inputs(["scans/**/*"]) == [scans / name for name in ("a.tif", "b.PNG", "deep/er/d.jpg", "sub/c.png")]

@@ -18,6 +18,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segkit.inference.engines.torch import TorchEngine
+from segkit.inference.inputs import expand_inputs
 from segkit.inference.items import ImageItem, VolumeItem, find_items, single_images
 from segkit.inference.predictor import Predictor
 from segkit.inference.writer import write_predictions
@@ -118,6 +119,18 @@ def test_files_of_several_series_are_told_apart_and_single_files_stay_images(tmp
     assert [len(item.slices) for item in items if isinstance(item, VolumeItem)] == [2, 2]
     assert [item.path.name for item in items if isinstance(item, VolumeItem)] == ["01.dcm", "03.dcm"]
     assert find_items([folder / "01.dcm"]) == [ImageItem((folder / "01.dcm",), folder / "01.dcm")]
+
+
+def test_a_series_and_a_scout_without_suffixes_are_a_volume_and_an_image(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "ct", count=3)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"IM{number}")
+    write_series(tmp_path / "scout", count=1)
+    (tmp_path / "scout" / "01.dcm").rename(folder / "LOCALIZER")
+    summary = write_predictions(gray_predictor(), expand_inputs([folder]), tmp_path / "out")
+    assert not summary.errors
+    assert sorted(path.name for path in (tmp_path / "out" / "masks").iterdir()) == ["LOCALIZER.png", "ct.nii.gz"]
+    assert nibabel.load(tmp_path / "out" / "masks" / "ct.nii.gz").shape == (12, 16, 3)
 
 
 def test_nothing_of_the_patient_reaches_the_results(tmp_path: Path) -> None:
