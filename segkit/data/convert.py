@@ -99,17 +99,23 @@ def _with_stated_parts(dataset: OpenDataset) -> tuple[Record, ...]:
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name at the end, and is taken away where something goes wrong.
 
-    Raises `OutputError` when it cannot be made, written or renamed.
+    Raises `OutputError` when it cannot be made or renamed. What goes wrong inside passes unchanged: only the one who
+    reads and writes there can tell a damaged source from a full disk.
     """
     make_folder(out.absolute().parent)
     temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         yield make_folder(temporary)
-        if out.is_dir():
-            out.rmdir()  # it was empty; some systems rename onto no folder
-        temporary.rename(out)
-    except OSError as error:
-        raise OutputError(f"cannot write {out}: {error.strerror or error}; free space or name another place") from None
+        _rename(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _rename(folder: Path, out: Path) -> None:
+    try:
+        if out.is_dir():
+            out.rmdir()  # it was empty; some systems rename onto no folder
+        folder.rename(out)
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}; name another place") from None

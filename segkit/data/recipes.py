@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shutil
+import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ import numpy as np
 from segkit.data.catalogue import PublicSet, Take
 from segkit.data.csv_table import format_table
 from segkit.data.image_io import read_image, read_mask, write_image
-from segkit.errors import DataError
+from segkit.data.unpacking import write_stream
+from segkit.errors import DataError, UnreadableFileError
 from segkit.ops.files import make_folder, write_atomically
 
 
@@ -82,7 +84,16 @@ def _take(take: Take, source: Source, out: Path) -> None:
             brightest = read_image(file).max(axis=2)
             write_image(folder / f"{file.stem}.png", np.where(brightest > 127, np.uint8(255), np.uint8(0)))
         else:
-            shutil.copyfile(file, folder / file.name)
+            _copy(file, folder / file.name)
+
+
+def _copy(file: Path, target: Path) -> None:
+    """Copy the bytes of a file; the error names the one of the two that fails."""
+    try:
+        with file.open("rb") as stream:
+            write_stream(stream, target, sys.maxsize)
+    except OSError as error:
+        raise UnreadableFileError(file, error.strerror or str(error)) from None
 
 
 def _require_content(content: Mapping[str, str], out: Path) -> None:
@@ -91,8 +102,11 @@ def _require_content(content: Mapping[str, str], out: Path) -> None:
         file = next((path for path in (out / name, out / f"{name}.gz") if path.is_file()), None)
         if file is None:
             raise DataError(f"the source lacks {name}; give the set as it is published")
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        try:
+            with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+                found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        except (OSError, EOFError, zlib.error):
+            raise UnreadableFileError(file.name, "damaged or cut short; download or copy it again") from None
         if found != md5:
             raise DataError(
                 f"{file.name}: the MD5 of its content is {found} and not {md5}; it is not the published one"
@@ -129,7 +143,7 @@ def _nuclei(entry: PublicSet, source: Source, out: Path) -> None:
     numbered = source.find("labels/*.png")
     if numbered:
         for file in numbered:
-            shutil.copyfile(file, make_folder(out / "instances") / file.name)
+            _copy(file, out / "instances" / file.name)
         for file in source.find("images/*.png"):
             _write_rgb(file, make_folder(out / "images") / file.name)
         write_atomically(out / "classes.csv", _class_table(entry))
@@ -138,7 +152,8 @@ def _nuclei(entry: PublicSet, source: Source, out: Path) -> None:
     if not folders:
         raise DataError(f"{source.folder} holds no folders with images/ and masks/; give the set as it is published")
     for folder in folders:
-        shutil.copytree(folder / "masks", out / folder.name / "masks")
+        for file in sorted((folder / "masks").glob("*.png")):
+            _copy(file, out / folder.name / "masks" / file.name)
         for file in sorted((folder / "images").glob("*.png")):
             _write_rgb(file, make_folder(out / folder.name / "images") / file.name)
 

@@ -46,7 +46,7 @@ def unpack(archive: Path, folder: Path) -> None:
         for number, (name, stream) in enumerate(_members(archive)):
             if number >= MAX_FILES:
                 raise DataError(f"{archive}: more than {MAX_FILES:,} files; unpack it yourself and give the folder")
-            left -= _write(stream, folder / _inside(archive, name), left)
+            left -= write_stream(stream, folder / _inside(archive, name), left)
             if left < 0:
                 raise DataError(
                     f"{archive}: more than {MAX_RATIO} times its size comes out of it; if you trust it, unpack it "
@@ -79,8 +79,11 @@ def _inside(archive: Path, name: str) -> Path:
     return Path(*path.parts)
 
 
-def _write(stream: IO[bytes], target: Path, most: int) -> int:
-    """Copy a file, at most one chunk more than `most` bytes of it; returns the bytes written."""
+def write_stream(stream: IO[bytes], target: Path, most: int) -> int:
+    """Write what a stream gives into a file, at most one chunk more than `most` bytes; returns the bytes written.
+
+    Raises `OutputError` when the file cannot be written; what the stream raises passes unchanged.
+    """
     make_folder(target.parent)
     written = 0
     try:

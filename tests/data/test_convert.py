@@ -1,5 +1,6 @@
 """From one layout to another: what is refused, what is kept, and that nothing half-written remains."""
 
+import gzip
 from pathlib import Path
 
 import cv2
@@ -115,10 +116,24 @@ def test_nothing_remains_of_a_conversion_that_fails(
 ) -> None:
     def fail(dataset: OpenDataset, out: Path, progress: object = None) -> tuple[str, ...]:
         (out / "half.png").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setitem(WRITERS._parts, "mask-folder", fail)
-    with pytest.raises(OutputError, match=r"cannot write .*out: No space left on device; free space"):
+    for error in (OutputError("cannot write half.png: No space left on device"), gzip.BadGzipFile("CRC check failed")):
+        with pytest.raises(type(error), match=f"^{error}$"):  # whoever reads and writes can tell what went wrong
+            convert_dataset(open_dataset(data, DataConfig()), tmp_path / "out", "mask-folder")
+        assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_folder_that_cannot_take_its_name_is_said(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setitem(WRITERS._parts, "mask-folder", lambda dataset, out, progress: ())
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match=r"cannot write .*out: Permission denied; name another place"):
         convert_dataset(open_dataset(data, DataConfig()), tmp_path / "out", "mask-folder")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 

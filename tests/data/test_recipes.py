@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from segkit.data.formats._examples import scenes
 from segkit.data.image_io import read_image, read_mask
 from segkit.data.opening import OpenDataset, open_dataset
 from segkit.data.recipes import RECIPES, Source, lay_out
-from segkit.errors import DataError
+from segkit.errors import DataError, OutputError, UnreadableFileError
 
 Scene = tuple[np.ndarray, np.ndarray]
 
@@ -176,6 +177,45 @@ def test_files_that_are_not_the_published_ones_are_refused(tmp_path: Path) -> No
     (tmp_path / "out").mkdir()
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: the MD5 of its content is .* and not 6bbc9ace"):
         lay_out(catalogue()["mnist"], Source(tmp_path / "source"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("damage", ["cut", "checksum", "stream", "no gzip"])
+def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
+    """Not the folder that is written, and not its disk."""
+    FORMATS.get("idx")().example(tmp_path / "source")
+    file = tmp_path / "source/train-images-idx3-ubyte.gz"
+    whole = file.read_bytes()
+    (tmp_path / "out").mkdir()
+    file.write_bytes(
+        {
+            "cut": whole[: len(whole) // 2],
+            "checksum": whole[:-8] + bytes(4) + whole[-4:],
+            "stream": whole[:200] + bytes(20) + whole[220:],
+            "no gzip": b"<html>not found</html>",
+        }[damage]
+    )
+    with pytest.raises(UnreadableFileError, match=r"^cannot read train-images-idx3-ubyte\.gz: damaged or cut short; do"):
+        lay_out(catalogue()["mnist"], Source(tmp_path / "source"), tmp_path / "out")
+
+
+def test_a_file_that_cannot_be_copied_is_named_and_not_the_one_to_write(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/train-images-idx3-ubyte").symlink_to(tmp_path / "nothing")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UnreadableFileError, match=r"cannot read .*source/train-images-idx3-ubyte: No such file"):
+        lay_out(catalogue()["mnist"], Source(tmp_path / "source"), tmp_path / "out")
+
+
+def test_a_full_disk_is_no_damaged_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FORMATS.get("idx")().example(tmp_path / "source")
+    monkeypatch.setattr(Path, "open", _open_on_a_full_disk(Path.open))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*out/.*gz: No space left on device; free space"):
+        lay_out(catalogue()["mnist"], Source(tmp_path / "source"), tmp_path / "out")
+
+
+def _open_on_a_full_disk(really_open: Callable[..., IO[bytes]]) -> Callable[..., IO[bytes]]:
+    return lambda path, mode="r": really_open(Path("/dev/full") if mode == "wb" else path, mode, buffering=0)
 
 
 def test_every_recipe_belongs_to_a_set() -> None:
