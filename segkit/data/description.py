@@ -84,12 +84,22 @@ def _facts(described: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "spacing", f"{_by(low[::-1])} mm" if low == high else f"{_by(low[::-1])} to {_by(high[::-1])} mm"
     if described["intensities"]:
         yield from _intensities(described["intensities"])
-    for name, sizes in list(described["object_sizes"]["classes"].items())[:LISTED_CLASSES]:
-        extent = f"{sizes['smallest']:,.0f} to {sizes['largest']:,.0f} pixels, median {sizes['median']:,.0f}"
-        measured = counted(described["object_sizes"]["measured"], "image")
-        yield f"objects of {name}", f"{sizes['objects']:,} in {measured}: {extent}"
+    yield from _objects(described["object_sizes"])
     copies = {name.replace("_", " "): number for name, number in described["duplicates"].items() if number}
     yield "copies", ", ".join(f"{counted(number, 'image')} {name}" for name, number in copies.items()) or "none"
+
+
+def _objects(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Numbers and areas of objects; where they are those of a sample it is said."""
+    images = counted(found["images"], "image")
+    measured = "" if found["measured"] == found["images"] else f"measured in {found['measured']:,} of {images}"
+    where = f" in {images}" if found["counted"] == found["images"] else ""
+    for name, sizes in list(found["classes"].items())[:LISTED_CLASSES]:
+        about = [measured] if measured else []
+        if sizes["median"] is not None:
+            extent = f"{sizes['smallest']:,.0f} to {sizes['largest']:,.0f} pixels, median {sizes['median']:,.0f}"
+            about.insert(0, extent)
+        yield f"objects of {name}", f"{sizes['objects']:,}{where}" + (f": {', '.join(about)}" if about else "")
 
 
 def _intensities(intensities: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
