@@ -1,31 +1,26 @@
-"""COCO's JSON files in a data folder, their categories, and where the images they name lie."""
+"""COCO's JSON files in a data folder, and their categories."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any, Literal
 
 from segkit.data.class_file import BACKGROUND_NAMES, IGNORED_NAMES, MAX_ID, ClassFile
-from segkit.data.formats._dataset_json import is_there
-from segkit.data.formats._folders import SPLITS, FolderName, subfolders
-from segkit.data.formats._json import is_whole, objects_in, read_json_object
+from segkit.data.formats._folders import SPLITS, subfolders
+from segkit.data.formats._json import as_whole, is_whole, objects_in, read_json_object
 from segkit.errors import DataError, UnreadableFileError
+from segkit.ops.words import counted
 from segkit.structures import Color
 
 Kind = Literal["instances", "panoptic"]
 
 MAX_FILES = 50
 """More JSON files in one folder come from tools that write one per image."""
-
-MAX_FOLDERS = 64
-"""Folders in which images are looked for; where there are more, the file names lead into them."""
 
 _HEAD = 64
 _FIRST = 2**20
@@ -40,10 +35,11 @@ class CocoFile:
     Attributes:
         path: the file.
         split: the split that its name or its folder's name says.
-        images: entries of `images`, each with a usable `id` and `file_name`.
+        images: entries of `images`, each with a `file_name` and an `id` of its own, see `image_id`.
         annotations: entries of `annotations`.
         categories: category id -> name.
         colors: category id -> colour, where every category has one.
+        notes: what else to say about it.
     """
 
     path: Path
@@ -52,6 +48,7 @@ class CocoFile:
     annotations: Sequence[dict[str, Any]]
     categories: Mapping[int, str]
     colors: Mapping[int, Color]
+    notes: tuple[str, ...] = ()
 
 
 def find_coco_files(root: Path, kind: Kind) -> list[Path]:
@@ -98,28 +95,49 @@ def kind_of_file(path: Path) -> Kind | None:
 def read_coco_file(path: Path, root: Path) -> CocoFile:
     """Read a COCO file of the data set in `root`; raises `UnreadableFileError` for one that is not of COCO's form."""
     content = read_json_object(path)
-    images = objects_in(path, content, "images")
-    for position, image in enumerate(images):
-        if not isinstance(image.get("file_name"), str) or not isinstance(image.get("id"), int | str):
-            raise UnreadableFileError(path, f"entry {position} of 'images' lacks an id or a file_name")
-    ids = {image["id"] for image in images}
-    if len(ids) < len(images):
-        raise UnreadableFileError(path, "two of its images have the same id; export it again")
-    categories = objects_in(path, content, "categories")
+    images, notes = _images(path, objects_in(path, content, "images"))
+    annotations = objects_in(path, content, "annotations")
+    categories = _without_heading(objects_in(path, content, "categories"), annotations)
     return CocoFile(
         path=path,
         split=split_of(path, root),
         images=images,
-        annotations=objects_in(path, content, "annotations"),
+        annotations=annotations,
         categories=_categories(path, categories),
         colors=_colors(categories),
+        notes=notes,
     )
+
+
+def _images(path: Path, entries: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """The entries of `images` by their ids, and what to say about those that occur twice."""
+    images: dict[int | str, dict[str, Any]] = {}
+    repeated: list[str] = []
+    for position, image in enumerate(entries):
+        id_, name = image_id(image.get("id")), image.get("file_name")
+        if not isinstance(name, str) or id_ is None:
+            raise UnreadableFileError(path, f"entry {position} of 'images' lacks an id or a file_name")
+        if id_ not in images:
+            images[id_] = {**image, "id": id_}
+            continue
+        other = images[id_]["file_name"]
+        if other != name:
+            reason = f"the image id {id_} is listed twice, for {other} and for {name}"
+            raise UnreadableFileError(path, f"{reason}, so nobody knows whose its objects are; number the images anew")
+        repeated.append(name)
+    said = f"{path.name} lists {counted(len(repeated), 'image')} again with the same id, for example "
+    return list(images.values()), (said + repeated[0],) if repeated else ()
+
+
+def image_id(value: object) -> int | str | None:
+    """An id of an image, whose number counts however it is written (1, 1.0 or "1"); None for what is no id."""
+    whole = as_whole(value)
+    return value if whole is None and isinstance(value, str) else whole
 
 
 def image_of(entry: Mapping[str, Any]) -> int | str | None:
     """The id of the image that an entry of `annotations` is about, None where it says none."""
-    id_ = entry.get("image_id")
-    return id_ if isinstance(id_, int | str) else None
+    return image_id(entry.get("image_id"))
 
 
 def split_of(path: Path, root: Path) -> str | None:
@@ -136,24 +154,39 @@ def split_in(name: str) -> str | None:
 def _categories(path: Path, categories: Sequence[dict[str, Any]]) -> dict[int, str]:
     names: dict[int, str] = {}
     for category in categories:
-        id_, name = category.get("id"), category.get("name")
-        if not is_whole(id_) or not isinstance(name, str) or not name.strip():
-            raise UnreadableFileError(path, f"the category {str(category)[:80]} lacks a number as id, or a name")
-        if not 0 <= id_ <= MAX_ID:
-            raise UnreadableFileError(path, f"the category id {id_} is not 0 to {MAX_ID}; number them anew")
-        if int(id_) in names or name in names.values():
+        id_, name = as_whole(category.get("id")), category.get("name")
+        if id_ is None or id_ < 0 or not isinstance(name, str) or not name.strip():
+            raise UnreadableFileError(path, f"the category {str(category)[:80]} lacks a number from 0 as id, or a name")
+        if id_ in names or name in names.values():
             reason = f"the category {name!r} (id {id_}) has a name or id that another one has; both are unique"
             raise UnreadableFileError(path, reason)
-        names[int(id_)] = name
-    heading = _heading(categories)
-    return {id_: name for id_, name in names.items() if id_ != heading}
+        names[id_] = name
+    return names
 
 
-def _heading(categories: Sequence[dict[str, Any]]) -> int | None:
-    """Roboflow's category 0, which marks nothing: its name is the supercategory of all others."""
-    first = next((category for category in categories if category["id"] == 0), {})
-    above = {category.get("supercategory") for category in categories if category is not first}
-    return 0 if first.get("supercategory") == "none" and above == {first["name"]} else None
+def _without_heading(
+    categories: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]]
+) -> Sequence[dict[str, Any]]:
+    """The categories but for Roboflow's 0, which marks nothing: it is named like the project, as what stands above all.
+
+    A category that an object has, or a segment of a panoptic file, is none.
+    """
+    first = next((category for category in categories if as_whole(category.get("id")) == 0), None)
+    if first is None or first.get("supercategory") != "none":
+        return categories
+    others = [category for category in categories if category is not first]
+    names = [category.get("name") for category in others]
+    above = [category.get("supercategory") for category in others]
+    is_above = bool(others) and all(name == first.get("name") for name in above)
+    if not is_above and first.get("name") not in names:
+        return categories
+    return categories if any(map(_has_category_0, annotations)) else others
+
+
+def _has_category_0(entry: Mapping[str, Any]) -> bool:
+    segments = entry.get("segments_info")
+    of_panoptic = [one for one in segments if isinstance(one, dict)] if isinstance(segments, list) else []
+    return any(as_whole(one.get("category_id")) == 0 for one in (entry, *of_panoptic))
 
 
 def _colors(categories: Sequence[dict[str, Any]]) -> dict[int, Color]:
@@ -162,11 +195,11 @@ def _colors(categories: Sequence[dict[str, Any]]) -> dict[int, Color]:
         color = category.get("color")
         if not (isinstance(color, list) and len(color) == 3 and all(is_whole(c) and 0 <= c <= 255 for c in color)):
             return {}
-        colors[int(category["id"])] = (int(color[0]), int(color[1]), int(color[2]))
+        colors[as_whole(category["id"]) or 0] = (int(color[0]), int(color[1]), int(color[2]))
     return colors
 
 
-def declared_by(files: Sequence[CocoFile], used: set[str], is_drawn: bool) -> ClassFile:
+def declared_by(files: Sequence[CocoFile], used: set[str], is_drawn: bool) -> tuple[ClassFile, list[str]]:
     """The classes that the files declare, by their ids.
 
     Args:
@@ -176,6 +209,9 @@ def declared_by(files: Sequence[CocoFile], used: set[str], is_drawn: bool) -> Cl
 
     Raises:
         DataError: an id has two names or a name two ids, or there is no class.
+
+    Returns:
+        The classes, numbered anew in their order where an id is above `MAX_ID`, and what to say about that.
     """
     names: dict[int, str] = {}
     for file in files:
@@ -193,79 +229,25 @@ def declared_by(files: Sequence[CocoFile], used: set[str], is_drawn: bool) -> Cl
     if not kept:
         raise DataError(f"{files[0].path} declares no category that counts; export it with its categories")
     colors = {id_: color for file in files for id_, color in file.colors.items()}
-    return ClassFile(
+    if len(kept) > MAX_ID:
+        raise DataError(f"{files[0].path} declares {len(kept):,} categories, and masks hold {MAX_ID:,}; join some")
+    numbers = _numbers(kept)
+    classes = ClassFile(
         source=str(files[0].path),
         names=tuple(kept.values()),
-        ids=tuple(kept),
+        ids=tuple(numbers.values()),
         colors=tuple(colors[id_] for id_ in kept) if kept.keys() <= colors.keys() else (),
-        background=background if background in kept else None,
+        background=None if background is None else numbers.get(background),
     )
+    if list(numbers) == list(classes.ids):
+        return classes, []
+    said = f"category ids above {MAX_ID} fit no mask, so the categories are numbered anew in their order, "
+    return classes, [said + f"{classes.ids[0]} to {classes.ids[-1]}"]
 
 
-class ImageFolders:
-    """Where the images lie that a COCO file names.
-
-    Args:
-        root: the data set's folder, or the COCO file itself.
-        file: the COCO file.
-    """
-
-    def __init__(self, root: Path, file: CocoFile) -> None:
-        folder = root if root.is_dir() else root.parent
-        self._root = folder.parent if folder.name.lower() == "annotations" else folder
-        self._file = file
-
-    def find(self, name: str) -> tuple[Path, str] | None:
-        """The image called `name`, and its path in the folder it lies in: the file's own, else the one that suits best.
-
-        Of a path that leads nowhere, such as one of another machine, the last name counts. Raises `DataError` where
-        several folders suit equally well.
-        """
-        relative = name.replace("\\", "/")
-        names = [relative] if not _is_absolute(name) else []
-        for candidate in dict.fromkeys((*names, relative.rsplit("/", 1)[-1])):
-            for folders in self._by_suitability:
-                found = [folder / candidate for folder in folders if is_there(folder / candidate)]
-                if len(found) > 1:
-                    listed = " and ".join(str(path.parent) for path in found[:2])
-                    raise DataError(f"{self._file.path}: {candidate} lies in {listed}; keep the images meant there")
-                if found:
-                    return found[0], candidate
-        return None
-
-    @cached_property
-    def _by_suitability(self) -> list[list[Path]]:
-        own, split = self._file.path.parent, self._file.split
-        others = [folder for folder in _image_folders(self._root) if folder != own]
-        if split:
-            others = [folder for folder in others if folder == self._root or split_in(folder.name) in (None, split)]
-        ordered = sorted(others[:MAX_FOLDERS], key=self._unsuitability)
-        return [[own], *(list(folders) for _, folders in groupby(ordered, key=self._unsuitability))]
-
-    def _unsuitability(self, folder: Path) -> tuple[bool, bool, bool]:
-        names = [FolderName.parse(each.name) for each in (folder, folder.parent) if each != self._root]
-        holds_images = any(name is not None and name.images for name in names)
-        is_root, name = folder == self._root, re.escape(folder.name.lower())
-        is_named = not is_root and re.search(rf"(?<![a-z0-9]){name}(?![a-z0-9])", self._file.path.stem.lower())
-        has_split = not is_root and self._file.split is not None and split_in(folder.name) == self._file.split
-        return not is_named, not has_split, not holds_images
-
-
-def _is_absolute(name: str) -> bool:
-    return name.startswith("/") or PureWindowsPath(name).is_absolute()
-
-
-def _image_folders(root: Path) -> Iterator[Path]:
-    """The folder, those in it and those in these, but for folders of masks."""
-    yield root
-    for folder in _without_masks(root):
-        yield folder
-        yield from _without_masks(folder)
-
-
-def _without_masks(folder: Path) -> list[Path]:
-    """The folders in a folder that may hold images."""
-    named = [(inner, FolderName.parse(inner.name)) for inner in subfolders(folder)]
-    return [
-        inner for inner, name in named if not (name and name.masks) and not inner.name.lower().startswith("panoptic")
-    ]
+def _numbers(ids: Iterable[int]) -> dict[int, int]:
+    """Id -> id of the class: the same, or, where one is too large for masks, 1, 2, 3, ..., and 0 for 0."""
+    ordered = sorted(ids)
+    if ordered[-1] <= MAX_ID:
+        return {id_: id_ for id_ in ordered}
+    return dict(zip(ordered, range(min(ordered[0], 1), len(ordered) + 1), strict=False))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +13,8 @@ from segkit.data.findings import Finding, shown
 from segkit.data.formats._base import Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._boxes import without_outline
-from segkit.data.formats._coco_files import CocoFile, ImageFolders, declared_by, image_of
+from segkit.data.formats._coco_files import CocoFile, declared_by, image_of
+from segkit.data.formats._coco_images import ImageFolders
 from segkit.data.formats._folders import IMAGE_WORDS, find_class_file
 from segkit.data.formats._ids import duplicate_ids, unique_ids
 from segkit.data.rules import finding
@@ -32,8 +35,10 @@ class ListedFile:
         records: id -> image that is there, with its objects.
         missing: names of images that are not there.
         broken: name of an image -> why its objects cannot be read.
-        repeated: images that differ by the suffix alone, or are listed twice.
-        strangers: ids of images that annotations are of and that are not listed.
+        repeated: images that differ by the suffix alone.
+        united: images that are listed under several ids.
+        respelt: name in the file -> name of the image, where upper and lower case differ.
+        strangers: id of an image that is not listed, as the file writes it -> number of annotations about it.
     """
 
     file: CocoFile
@@ -41,7 +46,9 @@ class ListedFile:
     missing: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     repeated: list[Path] = field(default_factory=list)
-    strangers: tuple[str, ...] = ()
+    united: dict[str, None] = field(default_factory=dict)
+    respelt: Mapping[str, str] = field(default_factory=dict)
+    strangers: Mapping[str, int] = field(default_factory=dict)
 
 
 def list_images(file: CocoFile, root: Path, read_objects: ReadObjects) -> ListedFile:
@@ -54,18 +61,34 @@ def list_images(file: CocoFile, root: Path, read_objects: ReadObjects) -> Listed
             continue
         path, name = found
         id_ = _id(name)
-        if id_ in listed.records:
-            listed.repeated += [listed.records[id_].image, path]
+        other = listed.records.get(id_)
+        if other is not None and other.image != path:
+            listed.repeated += [other.image, path]
             continue
         try:
             annotation = read_objects(image)
+            if other is not None and other.annotation is not None:
+                annotation = _united(other.annotation, annotation)
+                listed.united[shown(path, root)] = None
         except DataError as error:
             listed.broken[shown(path, root)] = str(error)
         else:
             listed.records[id_] = Record(id_, path, split=file.split, annotation=annotation)
-    strangers = set(map(image_of, file.annotations)) - {image["id"] for image in file.images}
-    listed.strangers = tuple(sorted(map(str, strangers)))
+    for id_ in [id_ for id_, record in listed.records.items() if shown(record.image, root) in listed.broken]:
+        del listed.records[id_]  # listed twice, and half of its objects cannot be read
+    ids = {image["id"] for image in file.images}
+    strangers = (entry for entry in file.annotations if image_of(entry) not in ids)
+    listed.strangers = Counter(json.dumps(entry.get("image_id"))[:40] for entry in strangers)
+    listed.respelt = folders.respelt
     return listed
+
+
+def _united(one: Annotation, other: Annotation) -> Annotation:
+    """The objects of both; raises `DataError` where they are stated for images of different sizes."""
+    if one.size and other.size and one.size != other.size:
+        sizes = " and ".join(f"{width} x {height}" for height, width in (one.size, other.size))
+        raise DataError(f"it is listed twice, with {sizes} pixels")
+    return replace(one, objects=(*one.objects, *other.objects), size=one.size or other.size)
 
 
 def _id(name: str) -> str:
@@ -84,20 +107,22 @@ def listing_of(root: Path, layout: str, listed: Sequence[ListedFile], task: Task
     _require_described_once(listed)
     objects = [one for record in records if record.annotation for one in record.annotation.objects]
     if not objects and not any(one.broken for one in listed):
-        raise DataError(f"{listed[0].file.path}: no object is marked in any of its images that are there")
+        strangers = next((f"; {said}" for one in listed if (said := _strangers(one))), "")
+        raise DataError(f"{listed[0].file.path}: no object is marked in any of its images that are there{strangers}")
     has_outlines = any(one.region is not None for one in objects)
     chosen: TaskName = "segment" if has_outlines and task != "detect" else "detect"
     assigned = apply_split_files(root if root.is_dir() else root.parent, records)
     boxed = without_outline(assigned.records, root) if chosen == "segment" else []
     used = {one.label for one in objects if not one.ignored}
+    declared, renumbered = declared_by([one.file for one in listed], used, chosen == "segment")
     return Listing(
         root=root,
         layout=f"{layout}, {' + '.join(shown(one.file.path, root) for one in listed)}",
         task=chosen,
         records=tuple(sorted(assigned.records, key=lambda record: record.id)),
         class_file=find_class_file(root if root.is_dir() else root.parent),
-        declared=declared_by([one.file for one in listed], used, chosen == "segment"),
-        notes=(*id_notes, *_notes(objects), *assigned.notes),
+        declared=declared,
+        notes=(*id_notes, *_notes(listed, objects), *renumbered, *assigned.notes),
         findings=(*_findings(listed, assigned.records, root), *boxed, *assigned.findings),
     )
 
@@ -126,7 +151,17 @@ def _require_described_once(listed: Sequence[ListedFile]) -> None:
                 )
 
 
-def _notes(objects: Sequence[ObjectAnnotation]) -> Iterator[str]:
+def _notes(listed: Sequence[ListedFile], objects: Sequence[ObjectAnnotation]) -> Iterator[str]:
+    for one in listed:
+        yield from one.file.notes
+        if one.united:
+            images = f"{counted(len(one.united), 'image')} under several ids, for example {next(iter(one.united))}"
+            yield f"{one.file.path.name} lists {images}: the objects of all its ids are read as its objects"
+    respelt = {name: there for one in listed for name, there in one.respelt.items()}
+    if respelt:
+        name, there = next(iter(respelt.items()))
+        spelt = f"{counted(len(respelt), 'image')} in other upper and lower case than the files have"
+        yield f"{listed[0].file.path.name} spells {spelt}, for example {name} for {there}"
     ignored = sum(one.ignored for one in objects)
     if ignored:
         yield f"not counted: {counted(ignored, 'object')} marked as crowd or to be ignored"
@@ -145,6 +180,19 @@ def _findings(listed: Sequence[ListedFile], records: Sequence[Record], root: Pat
             )
             yield finding("unreadable-annotation", message, one.broken)
         if one.strangers:
-            message = f"{name} marks objects in images it does not list, of the ids {', '.join(one.strangers[:10])}"
+            message = f"{name}: {_strangers(one)}; list these images, or take the annotations out"
             yield finding("orphan-mask", message, [shown(one.file.path, root)])
     yield from duplicate_ids([file for one in listed for file in one.repeated], records, root)
+
+
+def _strangers(listed: ListedFile) -> str:
+    """What is wrong with annotations whose image_id no image has, empty without any."""
+    if not listed.strangers:
+        return ""
+    ids = list(listed.strangers)
+    more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
+    known = ", ".join(json.dumps(image["id"])[:40] for image in listed.file.images[:3])
+    return (
+        f"{counted(sum(listed.strangers.values()), 'annotation')} of an image_id that no listed image has "
+        f"({', '.join(ids[:10])}{more}; images have ids such as {known})"
+    )

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from segkit.data.class_file import IGNORED_NAMES
 from segkit.data.drawing import fill_polygons, region_area
-from segkit.data.formats._json import is_number, is_whole, kind_of
+from segkit.data.formats._json import as_whole, is_number, is_whole, kind_of
 from segkit.data.formats._objects import region_box
 from segkit.data.readers._base import MAX_PIXELS
 from segkit.errors import DataError
@@ -57,10 +57,11 @@ def parse_object(entry: Mapping[str, Any], categories: Mapping[int, str]) -> Obj
 
 def parse_label(entry: Mapping[str, Any], categories: Mapping[int, str]) -> tuple[str, bool]:
     """The name of an entry's category, and whether it is ignored, as `parse_object` describes; raises `DataError`."""
-    category = entry.get("category_id")
-    if not is_whole(category) or int(category) not in categories:
-        raise DataError(f"an object of the category {category!r:.40}, which is not among the categories")
-    label = categories[int(category)]
+    category = as_whole(entry.get("category_id"))
+    if category is None or category not in categories:
+        stated = entry.get("category_id")
+        raise DataError(f"an object of the category {stated!r:.40}, which is not among the categories")
+    label = categories[category]
     return label, bool(entry.get("iscrowd") or entry.get("ignore")) or label.lower() in IGNORED_NAMES
 
 

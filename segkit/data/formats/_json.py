@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -12,6 +13,9 @@ from segkit.errors import UnreadableFileError
 
 MAX_BYTES = 2**30
 """Largest file that is read; the instances of COCO's training part take 450 MB."""
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,30}")
+"""Texts that are whole numbers in their one form: 007 is a name."""
 
 
 def read_json(path: Path) -> Any:
@@ -65,6 +69,13 @@ def is_number(value: object) -> TypeGuard[float]:
 def is_whole(value: object) -> TypeGuard[float]:
     """Whether a value is a whole number, written as 3 or 3.0."""
     return is_number(value) and math.floor(value) == value
+
+
+def as_whole(value: object) -> int | None:
+    """The whole number that a value is, written as 3, 3.0 or "3"; None where it is none."""
+    if isinstance(value, str):
+        return int(value) if _WHOLE.fullmatch(value) else None
+    return int(value) if is_whole(value) or (isinstance(value, int) and not isinstance(value, bool)) else None
 
 
 def kind_of(value: object) -> str:

@@ -331,14 +331,108 @@ def test_images_that_differ_by_the_suffix_alone_are_in_doubt(tmp_path: Path) -> 
 
 def test_objects_of_images_that_are_not_listed_are_said(tmp_path: Path) -> None:
     listing = list_records(small_set(tmp_path, content(annotations=[MARK, {**MARK, "image_id": 99}])))
-    assert "marks objects in images it does not list, of the ids 99" in found(listing, "orphan-mask").message
+    said = "annotations.json: 1 annotation of an image_id that no listed image has (99; images have ids such as 1, 2); "
+    assert found(listing, "orphan-mask").message.startswith(said)
+    named = content(images=[{**IMAGES[0], "id": "a"}], annotations=[MARK, MARK, {**MARK, "image_id": None}])
+    with pytest.raises(
+        DataError, match=r"there; 3 annotations of an image_id .* \(1, null; images have ids such as \"a\""
+    ):
+        list_records(small_set(tmp_path, named))
+
+
+@pytest.mark.parametrize("id_", ["1", 1.0])
+def test_ids_are_equal_however_they_are_written(tmp_path: Path, id_: object) -> None:
+    plain = content(annotations=[{**MARK, "image_id": id_, "category_id": 2.0}, {**MARK, "category_id": "2"}])
+    assert len(objects(list_records(small_set(tmp_path, plain)).records[0])) == 2
+    images = [{**IMAGES[0], "id": id_}, IMAGES[1]]
+    plain = content(images=images, categories=[{"id": "2", "name": "cat"}, {"id": 5.0, "name": "dog"}])
+    listing = list_records(small_set(tmp_path, plain))
+    assert [one.label for one in objects(listing.records[0])] == ["cat"]
+    assert listing.declared is not None
+    assert listing.declared.ids == (2, 5)
+
+
+def test_large_category_ids_are_numbered_anew_in_their_order(tmp_path: Path) -> None:
+    categories = [{"id": 70000, "name": "owl", "color": [1, 2, 3]}, {"id": 7, "name": "cat", "color": [4, 5, 6]}]
+    plain = content(annotations=[{**MARK, "category_id": 70000}, {**MARK, "category_id": 7}], categories=categories)
+    listing = list_records(small_set(tmp_path, plain))
+    assert [one.label for one in objects(listing.records[0])] == ["owl", "cat"]
+    assert listing.declared is not None
+    assert (listing.declared.names, listing.declared.ids) == (("cat", "owl"), (1, 2))
+    assert listing.declared.colors == ((4, 5, 6), (1, 2, 3))
+    said = "category ids above 65535 fit no mask, so the categories are numbered anew in their order, 1 to 2"
+    assert listing.notes == (said,)
+    plain["categories"] = [{"id": 0, "name": "background"}, *categories]
+    declared = list_records(small_set(tmp_path, plain)).declared
+    assert declared is not None
+    assert (declared.ids, declared.background) == ((0, 1, 2), 0)
+
+
+@pytest.mark.parametrize("above", ["cell", "none"])
+def test_the_projects_name_is_no_category_even_where_one_is_called_so(tmp_path: Path, above: str) -> None:
+    heading = {"id": 0, "name": "cell", "supercategory": "none"}
+    categories = [heading, {"id": 2, "name": "cell", "supercategory": above}]
+    declared = list_records(small_set(tmp_path, content(categories=categories))).declared
+    assert declared is not None
+    assert (declared.names, declared.ids) == (("cell",), (2,))
+
+
+def test_category_0_is_no_heading_where_an_object_has_it(tmp_path: Path) -> None:
+    categories = [
+        {"id": 0, "name": "cell", "supercategory": "none"},
+        {"id": 2, "name": "core", "supercategory": "cell"},
+    ]
+    plain = content(annotations=[MARK, {**MARK, "category_id": 0}], categories=categories)
+    listing = list_records(small_set(tmp_path, plain))
+    assert [one.label for one in objects(listing.records[0])] == ["core", "cell"]
+    assert listing.findings == ()
+
+
+def test_names_that_differ_by_case_are_found_where_one_file_is_meant(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.PNG"}, {"id": 2, "file_name": "B.png"}]
+    annotations = [MARK, {**MARK, "image_id": 2}]
+    listing = list_records(small_set(tmp_path, content(images=images, annotations=annotations)))
+    assert [(record.id, record.image.name) for record in listing.records] == [("a", "a.png"), ("b", "b.png")]
+    assert listing.notes == (
+        "annotations.json spells 2 images in other upper and lower case than the files have, "
+        "for example a.PNG for a.png",
+    )
+    put_image(tmp_path / "A.png")  # now nobody knows which of the two is meant by a.PNG
+    listing = list_records(tmp_path)
+    assert found(listing, "missing-image").files == ("a.PNG",)
+    small_set(tmp_path, content())
+    assert [record.image.name for record in list_records(tmp_path).records] == ["a.png", "b.png"]
+
+
+def test_objects_of_an_image_that_is_listed_twice_are_united(tmp_path: Path) -> None:
+    images, other = [*IMAGES, {"id": 3, "file_name": "./a.png"}], {**MARK, "image_id": 3, "category_id": 5}
+    listing = list_records(small_set(tmp_path, content(images=images, annotations=[MARK, other])))
+    assert [one.label for one in objects(listing.records[0])] == ["cat", "dog"]
+    assert (len(listing.records), listing.findings) == (2, ())
+    assert listing.notes == (
+        "annotations.json lists 1 image under several ids, for example a.png: "
+        "the objects of all its ids are read as its objects",
+    )
+    images[2] = {**IMAGES[0], "id": 3, "width": 9}
+    listing = list_records(small_set(tmp_path, content(images=images, annotations=[MARK, other])))
+    assert [record.id for record in listing.records] == ["b"]
+    assert "(a.png: it is listed twice, with 8 x 6 and 9 x 6 pixels)" in found(listing, "unreadable-annotation").message
+    images[2] = {"id": 3, "file_name": "a.png"}
+    broken = content(images=images, annotations=[{**MARK, "category_id": 9}, other])
+    assert [record.id for record in list_records(small_set(tmp_path, broken)).records] == ["b"]
+
+
+def test_an_entry_of_images_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    listing = list_records(small_set(tmp_path, content(images=[*IMAGES, IMAGES[0]])))
+    assert len(objects(listing.records[0])) == 1
+    assert listing.notes == ("annotations.json lists 1 image again with the same id, for example a.png",)
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"category_id": 3}, "an object of the category 3, which is not among the categories"),
-        ({"category_id": "2"}, "an object of the category '2'"),
+        ({"category_id": "two"}, "an object of the category 'two'"),
         ({"bbox": [1, 2, 3]}, "which is not \\[left, top, width, height\\]"),
         ({"bbox": [1, 2, -3, 4]}, "a bbox of -3 x 4 pixels"),
         ({"bbox": [1, 2, float("nan"), 4]}, "which is not \\[left"),
@@ -369,9 +463,12 @@ def test_broken_objects_cost_their_image_alone(tmp_path: Path, change: dict[str,
     [
         (content(images=[1]), "entry 0 of 'images' is a number"),
         (content(images=[{"id": 1}, *IMAGES]), "entry 0 of 'images' lacks an id or a file_name"),
-        (content(images=[*IMAGES, IMAGES[0]]), "two of its images have the same id"),
-        (content(categories=[{"id": "2", "name": "cat"}]), "lacks a number as id, or a name"),
-        (content(categories=[{"id": 70000, "name": "cat"}]), "the category id 70000 is not 0 to 65535"),
+        (
+            content(images=[*IMAGES, {**IMAGES[0], "id": "2"}]),
+            "the image id 2 is listed twice, for b.png and for a.png",
+        ),
+        (content(categories=[{"id": "two", "name": "cat"}]), "lacks a number from 0 as id, or a name"),
+        (content(categories=[{"id": -1, "name": "cat"}]), "lacks a number from 0 as id, or a name"),
         (content(categories=[*CATEGORIES, {"id": 2, "name": "owl"}]), "'owl' .id 2. has a name or id that another"),
     ],
 )

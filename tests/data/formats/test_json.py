@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segkit.data.formats._json import is_number, is_whole, objects_in, read_json, read_json_object
+from segkit.data.formats._json import as_whole, is_number, is_whole, objects_in, read_json, read_json_object
 from segkit.errors import UnreadableFileError
 
 
@@ -62,3 +62,9 @@ def test_numbers_are_finite_and_neither_true_nor_text() -> None:
         -2.5,
     ]
     assert [value for value in (3, 3.0, 3.5, -1, True) if is_whole(value)] == [3, 3.0, -1]
+
+
+def test_whole_numbers_are_read_however_they_are_written() -> None:
+    assert [as_whole(value) for value in (3, 3.0, "3", "-3", "0", 10**40)] == [3, 3, 3, -3, 0, 10**40]
+    others = (3.5, "3.0", "03", "", "٣", "1" * 400, True, None, float("nan"), float("inf"), [3])
+    assert [value for value in others if as_whole(value) is not None] == []
