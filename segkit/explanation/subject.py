@@ -34,6 +34,7 @@ class Subject:
         batch: the prepared image (1, C, H + 2 margin, W + 2 margin).
         margin: pixels the network loses on each side.
         whole_limit: pixels that are taken at once, in however many images.
+        smallest: side to which smaller images are mirrored.
     """
 
     network: Model
@@ -42,6 +43,7 @@ class Subject:
     batch: Tensor
     margin: int = 0
     whole_limit: int = 1536 * 1536
+    smallest: int = 1
 
     @property
     def task(self) -> str:
@@ -50,17 +52,20 @@ class Subject:
 
     @property
     def padding(self) -> Padding:
-        """Pixels that the network mirrors on to the batch, to sides that it takes."""
+        """Pixels that are mirrored on to the batch, as prediction does, to sides that the network takes and knows."""
         height, width = (side - 2 * self.margin for side in self.batch.shape[-2:])
-        network = self.network
-        return padding_to_multiple(
-            height, width, network.stride_multiple, network.smallest_image, network.stride_remainder
-        )
+        network, smallest = self.network, max(self.network.smallest_image, self.smallest)
+        return padding_to_multiple(height, width, network.stride_multiple, smallest, network.stride_remainder)
 
     def logits(self, batch: Tensor) -> Tensor:
         """The logits (N, K) or (N, K, H, W) of prepared images."""
-        outputs: dict[str, Tensor] = self.network(batch)
-        return outputs[self.task]
+        top, bottom, left, right = self.padding
+        mirrored = _mirrored(_mirrored(batch, 2, (top, bottom), self.margin), 3, (left, right), self.margin)
+        outputs: dict[str, Tensor] = self.network(mirrored)
+        logits = outputs[self.task]
+        if self.task == "classify":
+            return logits
+        return logits[..., top : logits.shape[-2] - bottom, left : logits.shape[-1] - right]
 
     def within_image(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
         """A map over the batch without the margin."""
@@ -96,7 +101,15 @@ def open_subject(predictor: Predictor, image: str | Path) -> Subject:
     network, pipeline = network_of(predictor), predictor.pipeline
     stored = read_whole(pipeline, image)
     batch = prepare(predictor, stored)
-    return Subject(network, predictor.classes, pipeline.seen(stored), batch, pipeline.margin, pipeline.whole_limit)
+    return Subject(
+        network=network,
+        classes=predictor.classes,
+        image=pipeline.seen(stored),
+        batch=batch,
+        margin=pipeline.margin,
+        whole_limit=pipeline.whole_limit,
+        smallest=pipeline.smallest,
+    )
 
 
 def read_whole(pipeline: Pipeline, image: str | Path) -> NDArray[Any]:
@@ -113,3 +126,14 @@ def prepare(predictor: Predictor, stored: NDArray[Any]) -> Tensor:
     prepared = pad_mirrored(predictor.pipeline.prepare(stored), (predictor.pipeline.margin,) * 4)
     device = next(network_of(predictor).parameters()).device
     return torch.from_numpy(np.ascontiguousarray(prepared))[None].to(device)
+
+
+def _mirrored(batch: Tensor, dimension: int, padding: tuple[int, int], margin: int) -> Tensor:
+    """Mirror pixels on to both ends of a dimension of a batch, at the border of the image, which lies in its margin."""
+    before, after = padding
+    if not before + after:
+        return batch
+    inside = np.arange(margin, batch.shape[dimension] - margin)
+    positions = pad_mirrored(inside[:, None], (before + margin, after + margin, 0, 0))[:, 0]
+    positions[before : before + batch.shape[dimension]] = np.arange(batch.shape[dimension])
+    return batch.index_select(dimension, torch.from_numpy(positions).to(batch.device))

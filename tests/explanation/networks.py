@@ -54,6 +54,14 @@ def bright_segmenter(depth: int = 3) -> Predictor:
     )
 
 
+def losing_segmenter() -> Predictor:
+    """Random weights, and a network that loses the border of every map."""
+    torch.manual_seed(0)
+    return _predictor(
+        create_model("unet2015", "unet2015", num_classes=3, backbone_options={"width": 4, "depth": 3}), "segment"
+    )
+
+
 def bright_unet2015(task: Any) -> Predictor:
     """Says class 1 as far as the image is bright, and loses the border of every map."""
     torch.manual_seed(0)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from segkit.errors import UsageError
 from segkit.explanation.heat import grad_cam, occlusion
 from segkit.explanation.subject import open_subject
 from segkit.inference.predictor import Predictor
-from tests.explanation.networks import bright_classifier, write_image
+from tests.explanation.networks import bright_classifier, bright_segmenter, losing_segmenter, write_image
 from tests.inference.networks import photo, plain_pipeline
 
 
@@ -47,6 +49,24 @@ def test_other_types_are_shown_unrounded() -> None:
     seen = plain_pipeline(1, size=(8, 8), center_crop=(4, 6), low=0.0, high=1.0).seen(image)
     prepared = plain_pipeline(1, size=(8, 8), center_crop=(4, 6), low=0.0, high=1.0).prepare(image)
     assert np.allclose((seen[..., 0] - 0.5) / 0.25, prepared[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("smallest", [1, 96])
+@pytest.mark.parametrize("size", [(20, 30), (50, 71), (70, 140)])
+@pytest.mark.parametrize("build", [bright_segmenter, losing_segmenter])
+def test_the_network_sees_what_it_is_given_for_prediction(
+    tmp_path: Path, build: Callable[[], Predictor], size: tuple[int, int], smallest: int
+) -> None:
+    """Images smaller than the crops of training are mirrored up to these."""
+    predictor = build()
+    predictor.pipeline = predictor.pipeline.model_copy(update={"smallest": smallest})
+    image = write_image(tmp_path / "image.png", photo(*size))
+    subject = open_subject(predictor, image)
+    with torch.no_grad():
+        explained = subject.logits(subject.batch)[0].softmax(dim=0).numpy()
+    predicted = predictor.segment(image, probabilities=True).probabilities
+    np.testing.assert_allclose(explained, predicted, atol=1e-6)
+    assert grad_cam(subject, 1).values.shape == size
 
 
 def test_too_large_images_are_refused_unless_they_are_resized(tmp_path: Path) -> None:
