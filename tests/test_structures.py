@@ -16,6 +16,7 @@ from segkit.structures import (
     ClassMap,
     Record,
     SegmentationResult,
+    class_map,
     palette,
 )
 
@@ -37,6 +38,18 @@ def test_encode_maps_stored_values_to_indices() -> None:
     indices = STREET.values_to_indices(raw)
     assert indices.dtype == np.int16
     assert indices.tolist() == [[2, 0], [IGNORE_INDEX, 1]]
+
+
+def test_encode_goes_block_by_block_through_large_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = np.random.default_rng(0).choice(np.array([2, 7, 44, 255], np.uint8), (31, 17))
+    whole = STREET.values_to_indices(raw)
+    for block in (1, 17, 50, 10_000):
+        monkeypatch.setattr(class_map, "_BLOCK", block)
+        assert np.array_equal(STREET.values_to_indices(raw), whole)
+    monkeypatch.setattr(class_map, "_BLOCK", 17)
+    raw[30, 16] = 9
+    with pytest.raises(DataError, match="mask value 9 is no class"):
+        STREET.values_to_indices(raw)
 
 
 def test_encode_reads_packed_colours() -> None:

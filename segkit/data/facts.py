@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ from segkit.structures import IGNORE_INDEX, ClassMap
 
 LISTED_VALUES = 1024
 """A mask's facts list its commonest values up to this number: a JPEG mask may hold a hundred thousand of them."""
+
+BLOCK = 2**22
+"""Values that are counted or added up at once."""
 
 MaskKind = Literal["ids", "palette", "rgb", "per-class", "objects"]
 
@@ -168,32 +171,63 @@ def measure_intensities(image: NDArray[Any]) -> Intensities:
     """Statistics of an image (H, W, C); exact, percentiles included, for every dtype."""
     if image.dtype in (np.uint8, np.uint16):
         return _from_histogram(image)
-    channels = [_finite(image[..., index].ravel()) for index in range(image.shape[2])]
-    everything = np.concatenate(channels)
-    ranges = [
-        np.percentile(values, [0.1, 99.9], method="inverted_cdf") if values.size else (0.0, 0.0) for values in channels
-    ]
+    channels = [_of_channel(image[..., index]) for index in range(image.shape[2])]
+    shown = [channel for channel in channels if channel.size] or [_Channel()]
     return Intensities(
-        mean=tuple(float(values.mean(dtype=np.float64)) if values.size else 0.0 for values in channels),
-        std=tuple(float(values.std(dtype=np.float64)) if values.size else 0.0 for values in channels),
-        percentile_low=tuple(float(low) for low, _ in ranges),
-        percentile_high=tuple(float(high) for _, high in ranges),
-        minimum=float(everything.min(initial=np.inf)) if everything.size else 0.0,
-        maximum=float(everything.max(initial=-np.inf)) if everything.size else 0.0,
-        not_finite=1 - everything.size / image.size,
+        mean=tuple(channel.mean for channel in channels),
+        std=tuple(channel.std for channel in channels),
+        percentile_low=tuple(channel.low for channel in channels),
+        percentile_high=tuple(channel.high for channel in channels),
+        minimum=min(channel.minimum for channel in shown),
+        maximum=max(channel.maximum for channel in shown),
+        not_finite=1 - sum(channel.size for channel in channels) / image.size,
     )
 
 
-def _finite(values: NDArray[Any]) -> NDArray[Any]:
-    return values[np.isfinite(values)]
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """Statistics of the finite values of one channel, `size` of them."""
+
+    size: int = 0
+    mean: float = 0.0
+    std: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    minimum: float = 0.0
+    maximum: float = 0.0
+
+
+def _of_channel(values: NDArray[Any]) -> _Channel:
+    """One copy of the channel is made; sums in float64 go block by block."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return _Channel()
+    mean = sum(float(block.sum(dtype=np.float64)) for block in _blocks(finite)) / finite.size
+    variance = sum(float(((block.astype(np.float64) - mean) ** 2).sum()) for block in _blocks(finite)) / finite.size
+    minimum, maximum = float(finite.min()), float(finite.max())
+    low, high = np.percentile(finite, [0.1, 99.9], method="inverted_cdf", overwrite_input=True).tolist()
+    return _Channel(finite.size, mean, float(np.sqrt(variance)), low, high, minimum, maximum)
+
+
+def _blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """All values, some at a time and flat: what is computed from them may take many bytes each."""
+    flat = values.ravel()
+    return (flat[start : start + BLOCK] for start in range(0, flat.size, BLOCK))
+
+
+def _histogram(values: NDArray[Any]) -> NDArray[np.int64]:
+    """How often each value occurs; NumPy would turn all of them into 8 bytes each at once."""
+    levels = np.iinfo(values.dtype).max + 1
+    counts = np.zeros(levels, np.int64)
+    for block in _blocks(values):
+        counts += np.bincount(block, minlength=levels)
+    return counts
 
 
 def _from_histogram(image: NDArray[Any]) -> Intensities:
     """The same numbers from one counting pass per channel: several times faster than sorting for percentiles."""
-    counts = [np.bincount(image[..., index].ravel()) for index in range(image.shape[2])]
-    levels = max(map(len, counts))
-    histogram = np.stack([np.pad(count, (0, levels - len(count))) for count in counts])
-    values = np.arange(levels, dtype=np.float64)
+    histogram = np.stack([_histogram(image[..., index]) for index in range(image.shape[2])])
+    values = np.arange(histogram.shape[1], dtype=np.float64)
     pixels = image.shape[0] * image.shape[1]
     mean = histogram @ values / pixels
     variance = ((values - mean[:, None]) ** 2 * histogram).sum(axis=1) / pixels
@@ -211,14 +245,26 @@ def _from_histogram(image: NDArray[Any]) -> Intensities:
     )
 
 
+def _unique(mask: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """What `np.unique` gives with counts, block by block."""
+    values, counts = np.unique(mask.ravel()[:0]), np.zeros(0, np.int64)
+    for block in _blocks(mask):
+        more, numbers = np.unique(block, return_counts=True)
+        values, places = np.unique(np.concatenate([values, more]), return_inverse=True)
+        joined = np.zeros(len(values), np.int64)
+        np.add.at(joined, places, np.concatenate([counts, numbers]))
+        counts = joined
+    return values, counts
+
+
 def count_values(mask: NDArray[Any]) -> tuple[dict[int, int], int]:
     """Stored value to number of pixels (the `LISTED_VALUES` commonest, ascending), and how many values differ."""
     if mask.dtype in (np.uint8, np.uint16):  # one counting pass is ten times faster than sorting
-        histogram = np.bincount(mask.ravel())
+        histogram = _histogram(mask)
         values = np.flatnonzero(histogram)
         counts = histogram[values]
     else:
-        values, counts = np.unique(mask, return_counts=True)
+        values, counts = _unique(mask)
     if len(values) > LISTED_VALUES:
         common = np.sort(np.argsort(-counts, kind="stable")[:LISTED_VALUES])
         return dict(zip(values[common].tolist(), counts[common].tolist(), strict=True)), len(values)

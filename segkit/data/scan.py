@@ -33,6 +33,9 @@ from segkit.structures import Annotation, MaskFile, Progress, Record, TaskName
 
 __all__ = ["Facts", "ImageFacts", "MaskFacts", "scan"]
 
+LARGE = 2**26
+"""Pixels from which on the size that a file of objects states is not believed: a mask of it takes some bytes each."""
+
 Convert = Literal["gray", "rgb"] | None
 
 
@@ -211,10 +214,18 @@ def _measure_class_files(files: Mapping[str, Path]) -> MaskFacts:
 
 
 def _measure_objects(annotation: Annotation, image: Path) -> MaskFacts:
-    """The facts of a mask drawn from objects, of the size that their file states, else that of the image."""
+    """The facts of a mask drawn from objects, of the size that their file states, else that of the image.
+
+    Nothing is drawn where a file states a large size that is not the image's, which is a finding of its own.
+    """
     indices = {label: index for index, label in enumerate(annotation.labels)}
     try:
-        size = annotation.size or read_raster(image).pixels.shape[:2]
+        size = annotation.size
+        if size is None or size[0] * size[1] > LARGE:
+            true = read_raster(image).pixels.shape[:2]
+            if size is not None and size != true:
+                return MaskFacts(size=size, dtype="bool", kind="objects", classes=dict.fromkeys(indices, 0))
+            size = true
         painted = draw_classes(annotation, indices, size, unclaimed=len(indices), ignored=len(indices) + 1)
     except (DataError, UnreadableFileError) as error:
         return MaskFacts(error=str(error))

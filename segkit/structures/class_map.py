@@ -17,6 +17,9 @@ IGNORE_INDEX = -1
 
 Color = tuple[int, int, int]
 
+_BLOCK = 2**22
+"""Values that are looked up at once: each takes some thirty bytes."""
+
 
 @dataclass(frozen=True)
 class ClassMap:
@@ -71,6 +74,14 @@ class ClassMap:
 
     def values_to_indices(self, raw: NDArray[Any]) -> NDArray[np.int16]:
         """Stored mask values (H, W) to class indices (H, W), int16; raises `DataError` listing unknown values."""
+        if raw.size <= _BLOCK:
+            return self._indices_of(raw)
+        found, rows = np.empty(raw.shape, np.int16), max(1, _BLOCK * len(raw) // raw.size)
+        for start in range(0, len(raw), rows):
+            found[start : start + rows] = self._indices_of(raw[start : start + rows])
+        return found
+
+    def _indices_of(self, raw: NDArray[Any]) -> NDArray[np.int16]:
         known, indices = self._sorted_values
         position = np.searchsorted(known, raw).clip(max=len(known) - 1)
         wrong = known[position] != raw

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segkit.data import facts
 from segkit.data.facts import (
     LISTED_VALUES,
     MaskFacts,
@@ -60,6 +62,41 @@ def test_colours_hidden_by_transparency_are_measured() -> None:
 def test_values_are_counted_for_every_dtype() -> None:
     for dtype in (np.uint8, np.uint16, np.int32):
         assert count_values(np.array([[0, 7, 7], [255, 0, 0]], dtype)) == ({0: 3, 7: 2, 255: 1}, 3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
+def test_what_goes_block_by_block_equals_numpy(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = random_image(dtype, 2)
+    monkeypatch.setattr(facts, "BLOCK", 7)
+    if dtype == "float32":
+        image[0, 0, 1] = np.nan
+        measured = measure_intensities(image)
+        for index in range(2):
+            finite = image[..., index][np.isfinite(image[..., index])].astype(np.float64)
+            assert measured.mean[index] == pytest.approx(finite.mean(), rel=1e-12)
+            assert measured.std[index] == pytest.approx(finite.std(), rel=1e-9)
+        assert (measured.minimum, measured.maximum) == (np.nanmin(image), np.nanmax(image))
+        assert measured.not_finite == pytest.approx(1 / image.size)
+    else:
+        values, counts = np.unique(image[..., 0], return_counts=True)
+        found, distinct = count_values(image[..., 0])
+        assert distinct == len(values)
+        if distinct <= LISTED_VALUES:
+            assert found == dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
+def test_statistics_take_little_memory_besides_the_values(dtype: str) -> None:
+    """All values as 8 bytes each, as one count of all has them, would be 256 MB here."""
+    image = np.zeros((4096, 8192, 1), dtype)
+    tracemalloc.start()
+    if dtype != "int32":
+        measure_intensities(image)
+    if dtype != "float32":
+        count_values(image[..., 0])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6 + image.nbytes * (dtype == "float32")  # of these one copy, for the percentiles
 
 
 def test_only_the_commonest_of_many_values_are_listed() -> None:

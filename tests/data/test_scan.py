@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segkit.data.check_files import check_files
 from segkit.data.image_io import read_image, read_mask, read_raster
 from segkit.data.readers._base import Raster
 from segkit.data.scan import Facts, scan
 from segkit.data.scan_cache import cache_folder
-from segkit.structures import Record
+from segkit.structures import Annotation, ObjectAnnotation, Polygons, Record
 
 
 @pytest.fixture
@@ -145,6 +147,23 @@ def test_errors_are_facts_and_are_not_cached(pairs: list[Record], cache: Path) -
     pairs[0].image.write_bytes(content)
     os.utime(pairs[0].image, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
     assert scan([pairs[0]]).images["0"].error is None
+
+
+def test_a_large_size_that_is_not_the_images_draws_nothing(tmp_path: Path, cache: Path) -> None:
+    """A file of objects that states 20,000 x 20,000 pixels for a small image took gigabytes."""
+    Image.fromarray(np.zeros((40, 48), np.uint8)).save(tmp_path / "a.png")
+    ring = Polygons((np.array([(2, 2), (12, 2), (12, 12), (2, 12)], np.float32),))
+    annotation = Annotation((ObjectAnnotation("cell", (2, 2, 12, 12), ring),), tmp_path / "all.json", (20_000, 20_000))
+    (tmp_path / "all.json").write_text("{}")
+    tracemalloc.start()
+    facts = scan([Record("a", tmp_path / "a.png", annotation=annotation)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
+    assert (facts.masks["a"].size, facts.masks["a"].error) == ((20_000, 20_000), None)
+    assert facts.masks["a"].classes == {"cell": 0}
+    found = [one.code for one in check_files([Record("a", tmp_path / "a.png", annotation=annotation)], facts, tmp_path)]
+    assert "size-mismatch" in found
 
 
 def test_one_mask_file_per_class(tmp_path: Path, cache: Path) -> None:

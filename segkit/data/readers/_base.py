@@ -148,7 +148,10 @@ class Raster:
             return values[..., 0]
         if values.max(initial=0) > 255:
             raise self._unreadable("a mask of 16-bit colours; save ids in one channel, or 8-bit colours")
-        packed: NDArray[np.int32] = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        packed: NDArray[np.int32] = values[..., 0].astype(np.int32)
+        for channel in (1, 2):  # not all at once, which takes four bytes for each value
+            packed <<= 8
+            np.bitwise_or(packed, values[..., channel], out=packed, dtype=np.int32, casting="unsafe")
         return packed
 
     def _mask_channels(self) -> NDArray[Any]:
