@@ -24,13 +24,18 @@ FREE_BYTES = 2**28
 
 MAX_FILES = 1_000_000
 
-_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _CHUNK = 2**20
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is called like an archive of many files."""
-    return path.name.lower().endswith((".zip", *_TAR))
+    return path.name.lower().endswith(_SUFFIXES)
+
+
+def archive_stem(path: Path) -> str:
+    """The name of an archive without the suffix that says how it is packed."""
+    return path.name[: -max(len(suffix) for suffix in _SUFFIXES if path.name.lower().endswith(suffix))]
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -105,7 +110,9 @@ def _translated(archive: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UnreadableFileError(archive, f"damaged or cut short ({reason}); download or copy it again") from None
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in an unknown way
-        raise UnreadableFileError(archive, f"{error}; unpack it yourself and give the folder") from None
+        # Python's words are about its own streams; those of the system tell what to do.
+        reason = getattr(error, "strerror", None) or "no archive, damaged or cut short"
+        raise UnreadableFileError(archive, f"{reason}; download or copy it again") from None
+    except RuntimeError:
+        reason = "encrypted, or packed in a way that is not known here"
+        raise UnreadableFileError(archive, f"{reason}; unpack it yourself and give the folder") from None

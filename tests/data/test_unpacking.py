@@ -101,8 +101,20 @@ def test_damaged_archives_are_one_clear_error(tmp_path: Path, name: str) -> None
     damaged = {"cut": whole.read_bytes()[:half], "noise": b"no archive at all" * 99, "empty": b""}
     for content_ in damaged.values():
         (tmp_path / name).write_bytes(content_)
-        with pytest.raises(UnreadableFileError, match=r"damaged or cut short .*; download or copy it again"):
+        with pytest.raises(UnreadableFileError, match=rf"/{name}: no archive, damaged or cut short; download"):
             unpack(tmp_path / name, tmp_path / "out")
+
+
+def test_an_encrypted_archive_is_one_clear_error(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "x.zip", FILES)
+    content_ = bytearray(archive.read_bytes())
+    content_[6] |= 1  # the flag of the first local header, and of its entry in the directory
+    content_[content_.index(b"PK\1\2") + 8] |= 1
+    archive.write_bytes(content_)
+    with pytest.raises(
+        UnreadableFileError, match=r"x\.zip: encrypted, or packed in a way that is not known here; unpack"
+    ):
+        unpack(archive, tmp_path / "out")
 
 
 def test_other_files_are_no_archives() -> None:
