@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from segkit.data.download import download, require_checksum
 from segkit.data.formats._base import list_records
 from segkit.data.recipes import Source, lay_out
 from segkit.data.scan_cache import cache_folder
-from segkit.data.unpacking import is_archive, unpack
+from segkit.data.unpacking import archive_stem, is_archive, unpack
 from segkit.errors import UsageError
 from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import PARTS, Progress
@@ -34,7 +34,7 @@ def fetch(name: str, out: str | Path, source: str | Path | None = None, *, say: 
         name: of the catalogue.
         out: a folder that does not exist or is empty.
         source: a local copy, then nothing is downloaded: an archive, a folder of the archives, or one they were
-            unpacked into.
+            unpacked into. An archive may have its published name or that of the set.
         say: told line by line what happens.
         bar: shows the progress of a download.
 
@@ -54,7 +54,7 @@ def fetch(name: str, out: str | Path, source: str | Path | None = None, *, say: 
     with new_folder(out) as folder:
         scratch = make_folder(folder / ".unpacked")
         given = _download(entry, downloads, say, bar) if source is None else Path(source)
-        lay_out(entry, Source(_unpacked(entry, given, scratch)), folder)
+        lay_out(entry, _unpacked(entry, name, given, scratch), folder)
         shutil.rmtree(scratch)
         write_atomically(
             folder / "SOURCE.txt", ("\n".join((f"{name}, written by segkit", *entry.describe())) + "\n").encode()
@@ -72,17 +72,32 @@ def _download(entry: PublicSet, folder: Path, say: Say, bar: Bar) -> Path:
     return folder
 
 
-def _unpacked(entry: PublicSet, given: Path, scratch: Path) -> Path:
-    """The folder that holds the files of the set: the one given, or one its archives were unpacked into."""
-    checksums = {file.name: file.checksum for file in entry.files}
-    archives = [given] if given.is_file() else [given / name for name in checksums if (given / name).is_file()]
+def _unpacked(entry: PublicSet, name: str, given: Path, scratch: Path) -> Source:
+    """The files of the set: in the folder given, or unpacked from its archives."""
     if given.is_file() and not is_archive(given):
         raise UsageError(f"--from {given}: it is no archive (zip, tar, tar.gz); give one, or a folder")
-    archives = [file for file in archives if is_archive(file)]
+    checksums = {file.name: file.checksum for file in entry.files}
+    archives = [given] if given.is_file() else _archives_in(given, list(checksums), name)
     for archive in archives:
         require_checksum(archive, checksums.get(archive.name), str(archive))
         unpack(archive, make_folder(scratch / archive.name))
-    return scratch if archives else given
+    if archives:
+        return Source(scratch, given)
+    published = [file for file in checksums if is_archive(Path(file))]
+    return Source(given, looked_for=tuple(dict.fromkeys([*published, f"{name}.zip", f"{name}.tar", f"{name}.tar.gz"])))
+
+
+def _archives_in(folder: Path, published: Sequence[str], name: str) -> list[Path]:
+    """The archives of a set in a folder: those of their published names, else the one that is called like the set."""
+    found = [folder / file for file in published if (folder / file).is_file()]
+    if found:
+        return [file for file in found if is_archive(file)]
+    archives = (file for file in sorted(folder.iterdir()) if is_archive(file) and file.is_file())
+    return [file for file in archives if _plain(archive_stem(file)) == _plain(name)][:1]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def _found(entry: PublicSet, folder: Path) -> str:

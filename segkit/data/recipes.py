@@ -25,9 +25,22 @@ from segkit.ops.files import make_folder, write_atomically
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a set as published, unpacked."""
+    """The files of a set as published, unpacked.
+
+    Attributes:
+        folder: holds them, at any depth.
+        given: what they were unpacked from; the folder where None.
+        looked_for: names of archives that were not found in the folder.
+    """
 
     folder: Path
+    given: Path | None = None
+    looked_for: tuple[str, ...] = ()
+
+    def lacks(self, what: str) -> DataError:
+        """The error that says so."""
+        names = f"; archives looked for in it: {', '.join(self.looked_for)}" if self.looked_for else ""
+        return DataError(f"{self.given or self.folder} holds no {what}; give the set as it is published{names}")
 
     def find(self, *patterns: str) -> list[Path]:
         """The files whose last parts fit the first pattern that fits any; of several folders those of the topmost."""
@@ -65,7 +78,7 @@ def lay_out(entry: PublicSet, source: Source, out: Path) -> None:
         _take(take, source, out)
     if entry.recipe is not None:
         RECIPES[entry.recipe](entry, source, out)
-    _require_content(entry.content, out)
+    _require_content(entry.content, source, out)
     if entry.write_classes:
         write_atomically(out / "classes.csv", _class_table(entry))
 
@@ -73,7 +86,7 @@ def lay_out(entry: PublicSet, source: Source, out: Path) -> None:
 def _take(take: Take, source: Source, out: Path) -> None:
     files = source.find(*take.from_)
     if not files:
-        raise DataError(f"{source.folder} holds no {take.from_[0]}; give the set as it is published")
+        raise source.lacks(take.from_[0])
     folder = make_folder(out / take.to)
     for file in files:
         if take.map:
@@ -96,12 +109,12 @@ def _copy(file: Path, target: Path) -> None:
         raise UnreadableFileError(file, error.strerror or str(error)) from None
 
 
-def _require_content(content: Mapping[str, str], out: Path) -> None:
+def _require_content(content: Mapping[str, str], source: Source, out: Path) -> None:
     """Files that must be exactly these, gzipped or not."""
     for name, md5 in content.items():
         file = next((path for path in (out / name, out / f"{name}.gz") if path.is_file()), None)
         if file is None:
-            raise DataError(f"the source lacks {name}; give the set as it is published")
+            raise source.lacks(name)
         try:
             with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
                 found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -128,7 +141,7 @@ def _oxford_pet(_entry: PublicSet, source: Source, out: Path) -> None:
     for part, name in (("train", "trainval.txt"), ("test", "test.txt")):
         lists = source.find(f"annotations/{name}", name)
         if not lists:
-            raise DataError(f"{source.folder} lacks annotations/{name}; give both archives of the set")
+            raise source.lacks(f"annotations/{name}")
         for line in lists[0].read_text(encoding="utf-8").splitlines():
             image = line.split()[0]
             rows.append((f"images/{image}.jpg", f"masks/{image}.png", image.rpartition("_")[0], part))
@@ -150,7 +163,7 @@ def _nuclei(entry: PublicSet, source: Source, out: Path) -> None:
         return
     folders = source.folders_of_objects()
     if not folders:
-        raise DataError(f"{source.folder} holds no folders with images/ and masks/; give the set as it is published")
+        raise source.lacks("folders with images/ and masks/")
     for folder in folders:
         for file in sorted((folder / "masks").glob("*.png")):
             _copy(file, out / folder.name / "masks" / file.name)

@@ -131,7 +131,10 @@ def test_a_folder_that_cannot_take_its_name_is_said(
     def refuse(self: Path, target: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setitem(WRITERS._parts, "mask-folder", lambda dataset, out, progress: ())
+    def write_nothing(dataset: OpenDataset, out: Path, progress: object = None) -> tuple[str, ...]:
+        return ()
+
+    monkeypatch.setitem(WRITERS._parts, "mask-folder", write_nothing)
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(OutputError, match=r"cannot write .*out: Permission denied; name another place"):
         convert_dataset(open_dataset(data, DataConfig()), tmp_path / "out", "mask-folder")

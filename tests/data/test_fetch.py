@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -124,13 +125,43 @@ def test_a_local_copy_needs_no_network(server: Served, tmp_path: Path, kind: str
     assert (tmp_path / "copies/toy.zip").is_file()
 
 
+@pytest.mark.parametrize("archive", ["toy_set.zip", "Toy-Set.zip", "toy-set.tar.gz"])
+def test_an_archive_called_like_the_set_is_found_among_others(
+    server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: str
+) -> None:
+    known = {"toy-set": catalogue_module.catalogue()["toy"]}
+    monkeypatch.setattr(catalogue_module, "catalogue", lambda: known)
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies/toy.zip.txt").write_text("no archive")
+    (tmp_path / "copies/another.zip").write_bytes(b"never opened")
+    with pytest.raises(
+        DataError,
+        match=r"copies holds no images/\*\.png; give the set as it is published; "
+        r"archives looked for in it: toy\.zip, toy-set\.zip, toy-set\.tar, toy-set\.tar\.gz$",
+    ):
+        get("toy-set", tmp_path / "out", tmp_path / "copies")
+    if archive.endswith(".zip"):
+        (tmp_path / "copies" / archive).write_bytes(server.files["/toy.zip"])
+    else:
+        with tarfile.open(tmp_path / "copies" / archive, "w:gz") as packed:
+            packed.add(tmp_path / "toy", "toy")
+    get("toy-set", tmp_path / "out", tmp_path / "copies")
+    assert len(list((tmp_path / "out/images").iterdir())) == 6
+
+
+def test_an_archive_of_something_else_is_named(server: Served, tmp_path: Path) -> None:
+    (tmp_path / "other.zip").write_bytes(archive_of(tmp_path / "toy/masks", "other"))
+    with pytest.raises(DataError, match=rf"^{tmp_path}/other\.zip holds no images/\*\.png; give the set as it is publ"):
+        get("toy", tmp_path / "out", tmp_path / "other.zip")
+
+
 def test_a_local_copy_that_is_not_the_published_one_is_refused(server: Served, tmp_path: Path) -> None:
     (tmp_path / "toy.zip").write_bytes(server.files["/toy.zip"] + b"more")
     with pytest.raises(DataError, match=r"toy\.zip: its SHA256 is .* and not .*; it is damaged, or not the published"):
         get("toy", tmp_path / "out", tmp_path / "toy.zip")
     assert (tmp_path / "toy.zip").is_file()
     (tmp_path / "renamed.zip").write_bytes(server.files["/toy.zip"][:500])
-    with pytest.raises(UnreadableFileError, match="damaged or cut short"):
+    with pytest.raises(UnreadableFileError, match=r"renamed\.zip: no archive, damaged or cut short; down"):
         get("toy", tmp_path / "out", tmp_path / "renamed.zip")
     assert not (tmp_path / "out").exists()
 
@@ -171,6 +202,18 @@ def test_real_sets_from_local_copies_pass_the_check(name: str, datasets: Callabl
         assert list(dataset.classes.names) == [one.name for one in catalogue()[name].classes if not one.void]
     assert dict(Counter(record.split for record in listing.records)) == REAL[name][1]
     shutil.rmtree(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["isbi2012-em", "nuclei-dsb2018"])
+def test_real_archives_are_found_in_a_folder_of_archives(
+    name: str, datasets: Callable[[str], Path], tmp_path: Path
+) -> None:
+    datasets(REAL[name][0])
+    archives = Path(os.environ["SEGKIT_DATASETS"])
+    if not (archives / f"{REAL[name][0]}.tar").is_file():
+        pytest.skip("the data sets are unpacked")
+    get(name, tmp_path / "out", archives)
+    assert len(list_records(tmp_path / "out", task=catalogue()[name].task).records) == REAL[name][1][None]
 
 
 def test_a_real_archive_is_unpacked(datasets: Callable[[str], Path], tmp_path: Path) -> None:

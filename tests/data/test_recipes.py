@@ -194,7 +194,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
             "no gzip": b"<html>not found</html>",
         }[damage]
     )
-    with pytest.raises(UnreadableFileError, match=r"^cannot read train-images-idx3-ubyte\.gz: damaged or cut short; do"):
+    with pytest.raises(
+        UnreadableFileError, match=r"^cannot read train-images-idx3-ubyte\.gz: damaged or cut short; do"
+    ):
         lay_out(catalogue()["mnist"], Source(tmp_path / "source"), tmp_path / "out")
 
 
