@@ -47,7 +47,7 @@ class SamplingSettings(Config):
 
 
 class ExperimentConfig(Config):
-    """A whole training run; `config.yaml` of a run folder holds it with nothing left open, of several folds as given."""
+    """A whole training run; a run folder's `config.yaml` holds it with nothing left open, of several folds as asked."""
 
     path: Path = Field(description="the data set's folder or table")
     task: Literal["segment", "classify"] | None = None

@@ -58,7 +58,7 @@ class Run:
 
     @property
     def config(self) -> ExperimentConfig:
-        """The settings as resolved by the plan; of several folds as asked for, since each fold has a plan of its own."""
+        """The settings as resolved by the plan; of several folds as asked for, as each has a plan of its own."""
         config, folder = ExperimentConfig.from_yaml(self.folder / CONFIG), self.folder.resolve()
         split, own = config.data.split, folder.parent / SPLITS / f"{folder.name}.json"
         if not isinstance(split, Path) or split.parts[-2:] != own.parts[-2:] or not own.exists():
