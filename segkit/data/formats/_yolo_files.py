@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -153,11 +153,13 @@ class FoundImages:
         files: name without suffix -> image.
         repeated: images that have the name of another one without suffix.
         missing: what the file names and is not there.
+        moved: path that leads nowhere -> its end, which lies beside the file.
     """
 
     files: Mapping[str, Path]
     repeated: tuple[Path, ...] = ()
     missing: tuple[str, ...] = ()
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 def images_of(file: YoloFile, split: str) -> FoundImages:
@@ -165,8 +167,12 @@ def images_of(file: YoloFile, split: str) -> FoundImages:
     files: dict[str, Path] = {}
     repeated: list[Path] = []
     missing: list[str] = []
+    moved: dict[str, str] = {}
     for entry in file.parts[split]:
         place = _place(file, entry)
+        if place is None:
+            end, place = next(((end, place) for end in _ends(entry) if (place := _place(file, end))), ("", None))
+            moved |= {entry: end} if place else {}
         if place is None:
             missing.append(entry)
         elif place.is_dir():
@@ -176,12 +182,23 @@ def images_of(file: YoloFile, split: str) -> FoundImages:
             files |= new
         else:
             for line in _lines(place):
-                image = next((path for path in _listed(file, place, line) if is_there(path)), None)
+                ways = ((end, path) for end in (line, *_ends(line)) for path in _listed(file, place, end))
+                end, image = next(((end, path) for end, path in ways if is_there(path)), (line, None))
                 if image is None:
                     missing.append(line)
-                elif image not in (known := files.setdefault(_name(line), image), image):
+                    continue
+                moved |= {line: end} if end != line else {}
+                known = files.setdefault(_name(end), image)
+                if known != image:
                     repeated += [known, image]
-    return FoundImages(files, tuple(repeated), tuple(missing))
+    return FoundImages(files, tuple(repeated), tuple(missing), moved)
+
+
+def _ends(path: str) -> Iterator[str]:
+    """What a path of another machine may be here: with other slashes, and without its first folders if absolute."""
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    is_absolute = path.startswith("/") or PureWindowsPath(path).is_absolute()
+    return ("/".join(parts[start:]) for start in range(len(parts) if is_absolute else min(len(parts), 1)))
 
 
 def _place(file: YoloFile, entry: str) -> Path | None:

@@ -99,15 +99,26 @@ def listing_of(root: Path, file: YoloFile, listed: Sequence[ListedPart], task: T
         records=tuple(sorted(assigned.records, key=lambda record: record.id)),
         class_file=find_class_file(folder),
         declared=ClassFile.from_ids({name: id_ for id_, name in file.names.items()}, str(file.path)),
-        notes=(*id_notes, *assigned.notes),
+        notes=(*_moved(file, listed), *id_notes, *assigned.notes),
         findings=(*_findings(root, file, listed, assigned.records), *boxed, *assigned.findings),
     )
+
+
+def _moved(file: YoloFile, listed: Sequence[ListedPart]) -> Iterator[str]:
+    moved = {path: end for one in listed for path, end in one.found.moved.items()}
+    if moved:
+        path, end = next(iter(moved.items()))
+        paths = f"{counted(len(moved), 'path')} of {file.path.name}"
+        yield f"{paths} or its lists lead nowhere here and are read by their ends, for example {path} as {end}"
 
 
 def _findings(root: Path, file: YoloFile, listed: Sequence[ListedPart], records: Sequence[Record]) -> Iterator[Finding]:
     missing = [name for one in listed for name in one.found.missing]
     if missing:
-        message = f"{file.path.name} names images that are not there ({len(missing)}): add them, or take the names out"
+        message = (
+            f"{file.path.name} names images that are not there ({len(missing)}): add them, take the names out, or "
+            "write where they lie from its folder on, as in 'train: images/train'"
+        )
         yield finding("missing-image", message, missing)
     broken = {path: reason for one in listed for path, reason in one.broken.items()}
     if broken:
@@ -137,4 +148,8 @@ def _nothing_found(file: YoloFile, listed: Sequence[ListedPart]) -> str:
     if images:
         return f"{file.path}: no image has a mask, for example {images[0]}; {file.masks_dir}/ mirrors images/"
     named = [name for one in listed for name in one.found.missing] or [str(entry) for entry in file.parts.values()]
-    return f"{file.path}: no image is there; it names {', '.join(named[:3])}, looked for in {file.path.parent}"
+    split, *_ = file.parts
+    return (
+        f"{file.path}: no image is there; it names {', '.join(named[:3])}, looked for in {file.path.parent}; "
+        f"write the line '{split}: FOLDER', FOLDER the folder of the images as seen from there, like images/{split}"
+    )

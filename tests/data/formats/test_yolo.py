@@ -185,6 +185,27 @@ def test_where_images_are_named(tmp_path: Path, changes: dict[str, Any]) -> None
     assert listing.records[0].image.samefile(root / "images" / "train" / "a.png")
 
 
+@pytest.mark.parametrize("front", ["C:\\Users\\bob\\set\\", "/home/bob/set/", "\\\\server\\share\\bob\\"])
+@pytest.mark.parametrize("is_list", [False, True])
+def test_absolute_paths_of_another_machine_are_read_by_their_ends(tmp_path: Path, front: str, is_list: bool) -> None:
+    slash = front[-1]
+    named = front + slash.join(("images", "train"))
+    root = small_set(tmp_path, train=f"{front}list.txt" if is_list else named, path=front)
+    (root / "list.txt").write_text(f"{named}{slash}a.png\n{named}{slash}b.png\n")
+    listing = list_records(root)
+    assert [record.id.removeprefix("train/") for record in listing.records] == ["a", "b"]
+    assert [len(objects(record)) for record in listing.records] == [1, 0]
+    example = f"{front}list.txt as list.txt" if is_list else f"{named} as images/train"
+    said = f"of data.yaml or its lists lead nowhere here and are read by their ends, for example {example}"
+    assert listing.notes == (f"3 paths {said}" if is_list else f"1 path {said}",)
+    assert listing.findings == ()
+
+
+def test_the_ends_of_relative_paths_are_other_paths(tmp_path: Path) -> None:
+    root = small_set(tmp_path, train=["images/train", "deep/images/train", "images\\train"])
+    assert found(list_records(root), "missing-image").files == ("deep/images/train",)
+
+
 def test_parts_and_the_file_itself(tmp_path: Path) -> None:
     root = small_set(tmp_path, parts="train valid test", train=["images/train"])
     expected = ["test/a", "test/b", "train/a", "train/b", "val/a", "val/b"]
@@ -274,7 +295,11 @@ def test_images_that_differ_by_the_suffix_alone_are_in_doubt(tmp_path: Path) -> 
         ({"train": 3}, UnreadableFileError, "train is neither a folder"),
         ({"train": ""}, UnreadableFileError, "it names no images; it needs train, val or test"),
         ({"masks_dir": 3}, UnreadableFileError, "masks_dir is the name of a folder"),
-        ({"train": "photos"}, DataError, r"data\.yaml: no image is there; it names photos, looked for in"),
+        (
+            {"train": "photos"},
+            DataError,
+            r"data\.yaml: no image is there; it names photos, looked for in .*; write the line 'train: FOLDER'",
+        ),
         ({"masks_dir": "masks"}, DataError, "no image has a mask, for example .*a.png; masks/ mirrors images/"),
     ],
 )
