@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +74,7 @@ def scan(
     facts: dict[str, dict[str, Any]] = {"image": {}, "mask": {}}
     missing = []
     for job in jobs:
-        plain = cache.get(job.kind, job.paths)
+        plain = cache.get(job.key, job.paths)
         if plain is None:
             missing.append(job)
         else:
@@ -82,7 +83,7 @@ def scan(
         for done, (job, measured) in enumerate(_measure_all(missing), start=1 + len(jobs) - len(missing)):
             facts[job.kind][job.id] = measured
             if measured.error is None:  # an error may have its cause outside the file: read again next time
-                cache.put(job.kind, job.paths, to_plain(measured))
+                cache.put(job.key, job.paths, to_plain(measured))
             if progress is not None:
                 progress(done, len(jobs))
     finally:
@@ -101,6 +102,13 @@ class _Job:
     id: str
     paths: tuple[Path, ...]
     measure: Callable[[], ImageFacts | MaskFacts]
+    besides: str = ""
+    """What the facts depend on besides the files."""
+
+    @property
+    def key(self) -> str:
+        """Under which the facts are kept for the files."""
+        return f"{self.kind} {self.besides}"
 
 
 def _image_jobs(records: Sequence[Record], convert: Convert) -> Iterator[_Job]:
@@ -119,7 +127,14 @@ def _mask_jobs(records: Sequence[Record]) -> Iterator[_Job]:
             yield _Job("mask", record.id, tuple(files.values()), partial(_measure_class_files, files))
         elif record.annotation is not None:
             paths = (record.image.absolute(), *_annotation_files(record.annotation))
-            yield _Job("mask", record.id, paths, partial(_measure_objects, record.annotation, record.image.absolute()))
+            measure = partial(_measure_objects, record.annotation, record.image.absolute())
+            yield _Job("mask", record.id, paths, measure, _kinds_of_objects(record.annotation))
+
+
+def _kinds_of_objects(annotation: Annotation) -> str:
+    """What the objects' own files do not tell: other files name the classes, and decide what a box alone means."""
+    kinds = [(one.label, one.ignored, type(one.region).__name__) for one in annotation.objects]
+    return hashlib.sha256(repr(kinds).encode()).hexdigest()[:24]
 
 
 def _annotation_files(annotation: Annotation) -> Iterator[Path]:

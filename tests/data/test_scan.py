@@ -166,6 +166,22 @@ def test_a_large_size_that_is_not_the_images_draws_nothing(tmp_path: Path, cache
     assert "size-mismatch" in found
 
 
+def test_objects_are_drawn_again_where_another_file_changes_what_they_mean(tmp_path: Path, cache: Path) -> None:
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("0 ...")  # the names stand in a file of their own
+    region = Polygons((np.array([(0, 0), (3, 0), (3, 2), (0, 2)], np.float32),))
+
+    def claimed(one: ObjectAnnotation) -> tuple[dict[str, int], int]:
+        record = Record("a", tmp_path / "a.png", annotation=Annotation((one,), tmp_path / "a.txt"))
+        facts = scan([record]).masks["a"]
+        return dict(facts.classes), facts.ignored
+
+    assert claimed(ObjectAnnotation("cat", region.box, region)) == ({"cat": 6}, 0)
+    assert claimed(ObjectAnnotation("dog", region.box, region)) == ({"dog": 6}, 0)
+    assert claimed(ObjectAnnotation("dog", region.box)) == ({"dog": 0}, 6)
+    assert claimed(ObjectAnnotation("dog", region.box, region, ignored=True)) == ({}, 6)
+
+
 def test_one_mask_file_per_class(tmp_path: Path, cache: Path) -> None:
     cell, nucleus = np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint8)
     cell[:2, :3], nucleus[1:3, 2] = 255, 1
