@@ -258,6 +258,5 @@ def _declared(export: Export, task: TaskName, records: Sequence[Record]) -> tupl
     if not unused or task == "classify":
         return declared, []
     more = f" and {len(unused) - LISTED} more" if len(unused) > LISTED else ""
-    return declared, [
-        f"{Path(export.source).name} declares {', '.join(unused[:LISTED])}{more}, which no image shows; they are left out"
-    ]
+    names = ", ".join(unused[:LISTED])
+    return declared, [f"{Path(export.source).name} declares {names}{more}, which no image shows; they are left out"]
