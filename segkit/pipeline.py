@@ -28,6 +28,10 @@ each image's own mean and deviation, or clipped to the percentiles of the traini
 FLOAT_STEP = float(np.finfo(np.float32).eps)
 """Relative step of float32: an image whose deviation is below it, beside its mean, is constant."""
 
+_EXACT_BYTES = 2
+"""Values of so many bytes are scaled in float32, which holds each of them; larger ones may lie far above their spread.
+"""
+
 _BLOCK = 2**22
 """Values of an image that are summed up at once, so that a large one needs no copy in float64."""
 
@@ -128,16 +132,19 @@ class Pipeline(Config):
             image: a whole image, or part of one.
             scale: the `scale_of` the whole image where `image` is part of it.
         """
-        unit = self.with_channels(image).astype(np.float32)
-        _require_finite(unit, image.dtype)
+        stored = self.with_channels(image)
         low, factor = scale or self.scale_of(image)
-        if len(set(low)) == len(set(factor)) == 1:
-            unit -= np.float32(low[0])
-            unit *= np.float32(factor[0])
+        exact: Any = np.float32 if stored.dtype.itemsize <= _EXACT_BYTES else np.float64
+        if exact is np.float32:
+            unit = stored = stored.astype(np.float32)
         else:
-            for channel in range(self.channels):
-                unit[..., channel] -= np.float32(low[channel])
-                unit[..., channel] *= np.float32(factor[channel])
+            unit = np.empty(stored.shape, np.float32)
+        alike = len(set(low)) == len(set(factor)) == 1
+        parts: list[Any] = [...] if alike else [(..., channel) for channel in range(self.channels)]
+        for part, zero, times in zip(parts, low, factor, strict=False):
+            np.subtract(stored[part], exact(zero), out=unit[part], dtype=exact, casting="same_kind")
+            unit[part] *= np.float32(times)
+        _require_finite(unit, image.dtype)
         if self.normalization == "ct":
             np.clip(unit, 0, 1, out=unit)
         return self._resized(unit)

@@ -132,7 +132,27 @@ def test_zscore_has_no_eye_for_gain_and_offset() -> None:
     np.testing.assert_allclose(zscore().prepare(image * 64 + 512), zscore().prepare(image), atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(
+    ("dtype", "mean", "deviation"),
+    [(np.float32, 1e6, 1), (np.float64, 1e6, 1), (np.int32, 1e7, 20), (np.uint32, 3e9, 5000), (np.float64, -1e9, 1000)],
+)
+@pytest.mark.parametrize("name", ["zscore", "percentile", "ct"])
+def test_values_far_above_their_deviation_keep_it(name: str, dtype: Any, mean: float, deviation: float) -> None:
+    """In float64 by hand: what float32 would lose of the values is subtracted before it can be lost."""
+    generator = np.random.default_rng(9)
+    image = generator.normal([mean, mean / 2], [deviation, 2 * deviation], (64, 50, 2)).astype(dtype)
+    values = image.astype(np.float64)
+    means, deviations = values.mean(axis=(0, 1)), values.std(axis=(0, 1))
+    low, high = means - 6 * deviations, means + 6 * deviations
+    bounds: dict[str, Any] = {"low": tuple(low.tolist()), "high": tuple(high.tolist())}
+    middle: dict[str, Any] = {"mean": (0.5,) * 2, "std": (1 / 12,) * 2}
+    steps = zscore(2) if name == "zscore" else Pipeline(channels=2, normalization=name, **bounds, **middle)
+    expected = ((values - means) / deviations).transpose(2, 0, 1)
+    np.testing.assert_allclose(steps.prepare(image), expected, atol=2e-6)
+    np.testing.assert_allclose(zscore().prepare(image[..., 0])[0], expected[0], atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
 @pytest.mark.parametrize("name", ["8bit", "percentile", "zscore", "ct"])
 def test_a_crop_of_a_normalized_image_is_the_normalized_crop(name: str, dtype: Any) -> None:
     """Bit for bit, whatever the crop and the layout of the array, given the scale of the whole image."""
@@ -179,10 +199,11 @@ def test_pipelines_saved_before_normalization_had_a_name_still_load() -> None:
         del saved["normalization"], saved["channel_names"]
         loaded = Pipeline.parse(saved, source="pipeline")
         assert loaded.normalization == name
-        image = np.random.default_rng(0).integers(0, 256, (31, 17, 3), dtype=np.uint8)
         low, high = settings.get("low", 0.0), settings.get("high", 255.0)
-        unit = (image.astype(np.float32) - np.float32(low)) * np.float32(1 / (high - low))
-        assert np.array_equal(loaded.to_unit(image), unit), "the arithmetic of then, bit for bit"
+        for dtype in (np.uint8, np.uint16):
+            image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (31, 17, 3), dtype=dtype)
+            unit = (image.astype(np.float32) - np.float32(low)) * np.float32(1 / (high - low))
+            assert np.array_equal(loaded.to_unit(image), unit), "the arithmetic of then, bit for bit"
 
 
 def test_a_pipeline_says_what_it_does() -> None:
@@ -247,10 +268,12 @@ def test_array_that_is_no_image(shape: tuple[int, ...]) -> None:
         pipeline().prepare(np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize("name", ["8bit", "percentile", "zscore", "ct"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_no_numbers(value: float) -> None:
-    with pytest.raises(UsageError, match="holds values that are no finite numbers"):
-        pipeline(1).prepare(np.array([[1.0, value]], np.float32))
+def test_values_that_are_no_numbers(value: float, name: Any) -> None:
+    for dtype in (np.float16, np.float32, np.float64):
+        with pytest.raises(UsageError, match="holds values that are no finite numbers"):
+            pipeline(1, normalization=name).prepare(np.array([[1.0, value]], dtype))
 
 
 @pytest.mark.parametrize(
