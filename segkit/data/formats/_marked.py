@@ -258,5 +258,5 @@ def _declared(export: Export, task: TaskName, records: Sequence[Record]) -> tupl
     if not unused or task == "classify":
         return declared, []
     more = f" and {len(unused) - LISTED} more" if len(unused) > LISTED else ""
-    names = ", ".join(unused[:LISTED])
-    return declared, [f"{Path(export.source).name} declares {names}{more}, which no image shows; they are left out"]
+    listed = ", ".join(unused[:LISTED])
+    return declared, [f"{Path(export.source).name} declares {listed}{more}, which no image shows; they are left out"]
