@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def check_set(
     ]
     if records and classes is not None:
         needed = 1 if task == "detect" else 2
-        about_classes = _classes(records, presence, classes, needed, unused_classes, class_list)
+        about_classes = _classes(records, presence, classes, needed, unused_classes, class_list, root)
         found += map(_after_errors, about_classes) if incomplete else about_classes
     return found
 
@@ -148,18 +148,22 @@ def _classes(
     needed: int,
     unused_classes: bool,
     class_list: str | None,
+    root: Path,
 ) -> Iterator[Finding]:
     """Classes that training, or validation, never sees."""
+
+    def showing(indices: Collection[int]) -> list[Record]:
+        return [record for record in records if not presence.get(record.id, frozenset()).isdisjoint(indices)]
+
     seen: dict[str | None, Counter[int]] = {part: Counter() for part in (*PARTS, None)}
     for record in records:
         seen[record.split].update(presence.get(record.id, frozenset()))
     everywhere = sum(seen.values(), Counter[int]())
     if len(everywhere) < needed:
         only = ", ".join(classes.names[index] for index in everywhere) or "nothing that counts"
-        yield finding(
-            "one-class-only",
-            f"none of {counted(len(records), 'image')} shows a class besides {only}; look at the masks, or give --map",
-        )
+        empty = "every mask is empty: " if set(everywhere) <= {classes.background} else ""
+        message = f"{empty}none of {counted(len(records), 'image')} shows a class besides {only}"
+        yield finding("one-class-only", f"{message}; look at the masks, or give --map")
         return
     if not seen["train"]:
         return  # no training part, reported by itself
@@ -175,22 +179,19 @@ def _classes(
     if unlearnt:
         names = ", ".join(f"{classes.names[index]} ({_where(index, seen)})" for index in unlearnt)
         other_way = f", or take the class out of {class_list}" if class_list is not None else ""
+        message = f"no training image shows {names}; move images to train{other_way}"
+        yield about_images("class-without-training-pixels", message, showing(unlearnt), root)
+    only_tested = [index for index in unlearnt if index in seen["test"] and index not in seen["val"]]
+    if only_tested:
+        names = ", ".join(classes.names[index] for index in only_tested)
+        message = f"only test images show {names}; its score there says little"
+        yield about_images("class-only-in-test", message, showing(only_tested), root)
+    unseen = sorted(index for index in seen["train"] if seen["val"] and index not in seen["val"])
+    if unseen:
+        names = ", ".join(classes.names[index] for index in unseen)
         yield finding(
-            "class-without-training-pixels", f"no training image shows {names}; move images to train{other_way}"
+            "class-without-validation-pixels", f"no validation image shows {names}; its score there says little"
         )
-    yield from _unseen(
-        "class-only-in-test", [i for i in unlearnt if i in seen["test"] and i not in seen["val"]], classes
-    )
-    yield from _unseen(
-        "class-without-validation-pixels", [i for i in seen["train"] if seen["val"] and i not in seen["val"]], classes
-    )
-
-
-def _unseen(code: str, indices: Iterable[int], classes: ClassMap) -> Iterator[Finding]:
-    names = ", ".join(classes.names[index] for index in sorted(indices))
-    if names:
-        where = "only test images show" if code == "class-only-in-test" else "no validation image shows"
-        yield finding(code, f"{where} {names}; its score there says little")
 
 
 def _where(index: int, seen: Mapping[str | None, Counter[int]]) -> str:

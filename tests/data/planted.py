@@ -256,17 +256,22 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
     "constant": (black_image, ["constant-image"], (IMAGE, "images/11.png"), "2 images with one value everywhere"),
     "lossy": (jpeg_mask, ["lossy-mask"], ("masks/03.jpg",), "1 mask stored as JPEG, .* export them as PNG"),
     "unknown value": (unknown_value, ["unknown-id"], (MASK,), "77"),
-    "empty masks": (empty_masks, ["one-class-only"], (), "none of 12 images shows a class besides background"),
+    "empty masks": (
+        empty_masks,
+        ["one-class-only"],
+        (),
+        "every mask is empty: none of 12 images shows a class besides background",
+    ),
     "unlearnt": (
         without_class_in("train"),
         ["class-without-training-pixels"],
-        (),
+        ("images/08.png", "images/09.png", "images/10.png", "images/11.png"),
         r"no training image shows nucleus \(2 in val, 2 in test\)",
     ),
     "only in test": (
         without_class_in("train", "val"),
         ["class-without-training-pixels", "class-only-in-test"],
-        (),
+        ("images/10.png", "images/11.png"),
         r"nucleus \(2 in test\)",
     ),
     "nowhere": (

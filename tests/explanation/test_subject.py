@@ -65,6 +65,7 @@ def test_the_network_sees_what_it_is_given_for_prediction(
     with torch.no_grad():
         explained = subject.logits(subject.batch)[0].softmax(dim=0).numpy()
     predicted = predictor.segment(image, probabilities=True).probabilities
+    assert predicted is not None
     np.testing.assert_allclose(explained, predicted, atol=1e-6)
     assert grad_cam(subject, 1).values.shape == size
 

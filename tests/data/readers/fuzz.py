@@ -59,7 +59,9 @@ def nifti(dtype: Any = np.int16) -> bytes:
     return image.to_bytes()
 
 
-def dicom(syntax: str = "1.2.840.10008.1.2.1", encode: Callable[[NDArray[Any]], bytes | bytearray] | None = None) -> bytes:
+def dicom(
+    syntax: str = "1.2.840.10008.1.2.1", encode: Callable[[NDArray[Any]], bytes | bytearray] | None = None
+) -> bytes:
     values = gradient(HEIGHT, WIDTH, dtype=np.uint8)
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
