@@ -151,11 +151,7 @@ def read_grid(file: Path) -> Grid | None:
 
     Raises `UnreadableFileError` when the file cannot be read.
     """
-    name = reader_name(file)
-    if name not in VOLUME_READERS:
-        return None
-    with decoding(file):
-        return VOLUME_READERS.get(name).grid(file)
+    return _read_head(file, lambda reader: reader.grid)
 
 
 def read_pages(file: Path) -> Grid | None:
@@ -163,11 +159,15 @@ def read_pages(file: Path) -> Grid | None:
 
     Raises `UnreadableFileError` when the file cannot be read.
     """
+    return _read_head(file, lambda reader: reader.pages)
+
+
+def _read_head(file: Path, how: Callable[[VolumeReader], Callable[[Path], Grid | None]]) -> Grid | None:
     name = reader_name(file)
     if name not in VOLUME_READERS:
         return None
     with decoding(file):
-        return VOLUME_READERS.get(name).pages(file)
+        return how(VOLUME_READERS.get(name))(file)
 
 
 def open_volume(file: Path) -> Volume:
