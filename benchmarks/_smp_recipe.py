@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader, Dataset
 from segkit.data.opening import OpenDataset
 from segkit.data.samples import load_sample
 from segkit.evaluation.evaluate import evaluate
-from segkit.structures import IGNORE_INDEX, ClassMap, SegmentationResult
+from segkit.inference.results import SegmentationResult
+from segkit.structures import IGNORE_INDEX, ClassMap
 
 BATCH_SIZE = 8
 CROP = 256

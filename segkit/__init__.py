@@ -33,13 +33,23 @@ if TYPE_CHECKING:
     from segkit.experiment.train import train
     from segkit.inference.loading import load
     from segkit.inference.predictor import Predictor
+    from segkit.inference.results import (
+        ClassificationResult,
+        CombinedResult,
+        DetectionResult,
+        InstanceResult,
+        SegmentationResult,
+    )
     from segkit.models.factory import create_model
-    from segkit.structures import ClassificationResult, ClassMap, SegmentationResult
+    from segkit.structures import ClassMap
 
 __all__ = [
     "ClassMap",
     "ClassificationResult",
+    "CombinedResult",
+    "DetectionResult",
     "Evaluation",
+    "InstanceResult",
     "OpenDataset",
     "Predictor",
     "Run",
@@ -57,13 +67,16 @@ __all__ = [
 
 _HOMES = {
     "ClassMap": "segkit.structures",
-    "ClassificationResult": "segkit.structures",
+    "ClassificationResult": "segkit.inference.results",
+    "CombinedResult": "segkit.inference.results",
+    "DetectionResult": "segkit.inference.results",
     "Evaluation": "segkit.evaluation.evaluate",
+    "InstanceResult": "segkit.inference.results",
     "OpenDataset": "segkit.data.opening",
     "Predictor": "segkit.inference.predictor",
     "Run": "segkit.experiment.run",
     "SegkitError": "segkit.errors",
-    "SegmentationResult": "segkit.structures",
+    "SegmentationResult": "segkit.inference.results",
     "compare": "segkit.evaluation.compare",
     "convert": "segkit.experiment.convert",
     "create_model": "segkit.models.factory",

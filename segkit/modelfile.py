@@ -14,14 +14,15 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors import SafetensorError, safe_open
 
 from segkit.config import Config
 from segkit.errors import ConfigError, ModelFileError, UsageError
 from segkit.ops.files import write_atomically
+from segkit.structures import TaskName
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 RUN_MODEL = "model.safetensors"
 """The model file of a run folder."""
 RUN_ENSEMBLE = "ensemble.json"
@@ -32,18 +33,28 @@ _KEY = "segkit"
 class ModelCard(Config):
     """What a model file says about its weights, as plain values.
 
-    `model`, `classes` and `pipeline` are what `ModelConfig`, `ClassMap.from_dict` and `Pipeline` read back.
+    `model`, the values of `heads` and `pipeline` are what `ModelConfig`, `ClassMap.from_dict` and `Pipeline` read back.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
-    task: Literal["segment", "classify"]
+    schema_version: Literal[2] = SCHEMA_VERSION
+    heads: dict[TaskName, dict[str, Any]] = Field(
+        min_length=1, description="what the network predicts, each with its class map: names, colours, ids, background"
+    )
     model: dict[str, Any] = Field(description="configuration of the network")
-    classes: dict[str, Any] = Field(description="class map: names, colours, ids, background")
     pipeline: dict[str, Any] = Field(description="pre- and postprocessing")
     data: dict[str, Any] = Field(default_factory=dict, description="fingerprint of the training data")
     scores: dict[str, Any] = Field(default_factory=dict, description="validation scores with their intervals")
     packages: dict[str, str] = Field(default_factory=dict, description="package versions it was trained with")
     licence: str | None = Field(None, description="licence of the weights")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, given: Any) -> Any:
+        """Schema 1 knew one head: a task and its classes."""
+        if not isinstance(given, Mapping) or given.get("schema_version") != 1:
+            return given
+        kept = {name: value for name, value in given.items() if name not in ("task", "classes")}
+        return {**kept, "schema_version": SCHEMA_VERSION, "heads": {given.get("task"): given.get("classes")}}
 
 
 def save_model_file(path: str | Path, tensors: Mapping[str, NDArray[Any]], card: ModelCard) -> None:

@@ -19,7 +19,7 @@ from tests.full_disk import full_disk
 
 
 def card(**changes: Any) -> ModelCard:
-    plain = {"task": "segment", "model": {"backbone": "plain"}, "classes": {"names": ["a", "ü"]}, "pipeline": {}}
+    plain = {"heads": {"segment": {"names": ["a", "ü"]}}, "model": {"backbone": "plain"}, "pipeline": {}}
     return ModelCard(**(plain | changes))
 
 
@@ -79,9 +79,9 @@ def described(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        (described(schema_version=SCHEMA_VERSION + 1), r"newer segkit \(schema 2, known up to 1\); update segkit"),
+        (described(schema_version=SCHEMA_VERSION + 1), r"newer segkit \(schema 3, known up to 2\); update segkit"),
         (described(schema_version=0), "schema_version: .*edited or is damaged"),
-        (described(task="juggle"), "task: .*'juggle'.*edited or is damaged"),
+        (described(heads={"juggle": {}}), "heads.juggle.*should be 'segment'.*edited or is damaged"),
         (described(extra=1), "unknown key 'extra'.*edited or is damaged"),
         ("{", "is damaged: its description is not readable"),
         ("[]", "is damaged: its description is not readable"),
@@ -93,6 +93,13 @@ def test_description_that_cannot_be_used(tmp_path: Path, description: str, messa
     for read in (read_card, load_model_file):
         with pytest.raises(ModelFileError, match=message):
             read(path)
+
+
+def test_schema_1_with_its_one_head_is_read(tmp_path: Path) -> None:
+    older = {**card().model_dump(mode="json"), "schema_version": 1, "task": "segment", "classes": {"names": ["a", "ü"]}}
+    del older["heads"]
+    path = write_with_description(tmp_path / "m.safetensors", json.dumps(older))
+    assert read_card(path) == card()
 
 
 def one_line(path: Path) -> str:

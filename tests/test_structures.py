@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from segkit.errors import DataError
+from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.structures import (
     IGNORE_INDEX,
-    ClassificationResult,
     ClassMap,
     Record,
-    SegmentationResult,
     class_map,
     palette,
 )

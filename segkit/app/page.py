@@ -15,7 +15,7 @@ from segkit.data.cells import draw_scene
 from segkit.data.image_io import read_image, write_image, write_mask
 from segkit.errors import SegkitError
 from segkit.inference.predictor import Predictor
-from segkit.structures import ClassificationResult
+from segkit.inference.results import ClassificationResult
 
 _OPACITY = 0.5
 # The two layers of the picture are in the browser already: moving the slider asks the server nothing.

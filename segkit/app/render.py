@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.structures import ClassificationResult, SegmentationResult
+from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.visualization import overlay, to_display
 
 _LONGEST_SIDE = 1600

@@ -67,6 +67,11 @@ class OpenDataset:
         return self._parts[part]
 
     @property
+    def heads(self) -> Mapping[TaskName, ClassMap]:
+        """What a network can learn from it, each with its classes; the main one first."""
+        return {self.task: self.classes}
+
+    @property
     def unit(self) -> Literal["image", "group"]:
         """What counts as one independent observation: the group where the images have groups."""
         return "group" if any(record.group is not None for record in self.records) else "image"

@@ -15,7 +15,12 @@ from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample, TaskName
 
 
 def load_sample(record: Record, classes: ClassMap, task: TaskName = "segment") -> Sample:
-    """Read a record's image and, where it has it, the target of the task, as class indices.
+    """Read a record's image and, where it has it, the target of one task; see `load_targets`."""
+    return load_targets(record, {task: classes})
+
+
+def load_targets(record: Record, heads: Mapping[TaskName, ClassMap]) -> Sample:
+    """Read a record's image and, where it has them, the targets of heads, as indices of each head's classes.
 
     Raises:
         UnreadableFileError: a file that cannot be read as an image.
@@ -23,14 +28,14 @@ def load_sample(record: Record, classes: ClassMap, task: TaskName = "segment") -
     """
     raster = read_channels(record.image_files)
     image = raster.image()
-    mask = _mask(record, classes, image.shape[:2]) if task == "segment" else None
+    mask = _mask(record, heads["segment"], image.shape[:2]) if "segment" in heads else None
     if mask is not None and mask.shape != image.shape[:2]:
         raise DataError(
             f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
             f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
         )
-    label = _label_index(record, classes) if task == "classify" and record.label is not None else None
-    return Sample(record, image, mask, label, raster.spacing)
+    label = _label_index(record, heads["classify"]) if "classify" in heads and record.label is not None else None
+    return Sample(record, image, mask, label, spacing=raster.spacing)
 
 
 def _mask(record: Record, classes: ClassMap, size: tuple[int, int]) -> NDArray[np.int16] | None:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from segkit.errors import DataError
 from segkit.evaluation.estimates import Estimate, estimates, number, sum_by_unit, unit_name
+from segkit.inference.results import ClassificationResult
 from segkit.metrics import MINIMUM_UNITS, confusion_matrix, top_k_correct
 from segkit.metrics.classification import precision, recall
 from segkit.metrics.region import FloatArray, accuracy, class_dice, mean_of_counted
-from segkit.structures import ClassificationResult, ClassMap, Record, Sample
+from segkit.structures import ClassMap, Record, Sample
 from segkit.visualization import thumbnail
 
 

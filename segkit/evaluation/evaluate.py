@@ -16,8 +16,9 @@ from segkit.evaluation.classify import ClassificationTally
 from segkit.evaluation.examples import Example, choose
 from segkit.evaluation.result import Evaluation
 from segkit.evaluation.segment import SegmentationTally
+from segkit.inference.results import ClassificationResult, CombinedResult, Result, SegmentationResult
 from segkit.metrics.boundary import DEFAULT_TOLERANCE
-from segkit.structures import IGNORE_INDEX, ClassificationResult, ClassMap, Record, Sample, SegmentationResult
+from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample, TaskName
 
 __all__ = ["Evaluation", "Predicts", "Progress", "evaluate", "evaluate_folds", "evaluate_masks"]
 
@@ -32,7 +33,7 @@ class Predicts(Protocol):
     """What evaluation needs of a predictor."""
 
     @property
-    def task(self) -> Literal["segment", "classify"]:
+    def task(self) -> TaskName:
         """What it predicts."""
         ...
 
@@ -41,7 +42,7 @@ class Predicts(Protocol):
         """The classes it knows."""
         ...
 
-    def predict(self, image: NDArray[Any]) -> SegmentationResult | ClassificationResult:
+    def predict(self, image: NDArray[Any]) -> Result | CombinedResult:
         """Predict one image (H, W, C) of stored values."""
         ...
 
@@ -103,7 +104,7 @@ def _require_classes(predictor: Predicts, classes: ClassMap) -> None:
 
 
 def _predict_and_score(
-    task: Literal["segment", "classify"],
+    task: TaskName,
     predictor_of: Callable[[str], Predicts],
     records: Sequence[Record],
     classes: ClassMap,

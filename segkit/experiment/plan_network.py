@@ -43,10 +43,9 @@ def plan_network(
         if backbone_options["stem_stride"] == 2:
             reasons.append(("maps at half the image's size", "several times the steps in the same time"))
     config = ModelConfig(
-        task=dataset.task,
+        heads={task: classes.num_classes for task, classes in dataset.heads.items()},
         backbone=backbone,
         decoder=decoder,
-        num_classes=dataset.classes.num_classes,
         in_channels=channels,
         backbone_options=backbone_options,
         decoder_options=decoder_options,

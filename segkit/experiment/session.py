@@ -185,14 +185,13 @@ class Session:
     def _validate(self, network: nn.Module) -> dict[str, float]:
         """The score of the network on the validation part, by the predictor that everybody uses."""
         engine = TorchEngine(network, self.device, self.pipeline.precision)
-        predictor = Predictor(engine, self.pipeline, self.dataset.classes, self.plan.model.task)
+        predictor = Predictor(engine, self.pipeline, self.dataset.heads)
         return {"score": evaluate(predictor, self.dataset.split("val"), self.dataset.classes, quick=True).score}
 
     def _keep(self, run: Run, network: nn.Module, scores: Mapping[str, float]) -> None:
         card = ModelCard(
-            task=self.plan.model.task,
+            heads={task: classes.to_dict() for task, classes in self.dataset.heads.items()},
             model=self.model.config.model_dump(mode="json"),
-            classes=self.dataset.classes.to_dict(),
             pipeline=self.pipeline.model_dump(mode="json"),
             data={"name": self.dataset.root.resolve().name, **self.plan.fingerprint},
             scores={"val": {**scores, "metric": self._metric, "images": len(self.dataset.split("val"))}},

@@ -14,7 +14,8 @@ from segkit.explanation.activations import Activation, activations, convolutions
 from segkit.explanation.heat import Heat, grad_cam, likely_classes, occlusion
 from segkit.explanation.subject import Subject, open_subject
 from segkit.inference.predictor import Predictor
-from segkit.structures import ClassificationResult, Progress
+from segkit.inference.results import ClassificationResult
+from segkit.structures import Progress
 from segkit.visualization.display import to_display
 from segkit.visualization.mosaic import filter_tiles, heat_over, map_tile, mosaic
 from segkit.visualization.overlay import overlay

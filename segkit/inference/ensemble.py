@@ -44,8 +44,7 @@ class EnsemblePredictor(Predictor):
         super().__init__(
             _Engines(len(members), first.engine.description),
             first.pipeline,
-            first.classes,
-            first.task,
+            first.heads,
             _joined(members),
             tuple(notes),
         )
@@ -57,9 +56,9 @@ class EnsemblePredictor(Predictor):
         first = members[0]
         for member in members[1:]:
             differing = [name for name in _SHARED if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
-            if member.task != first.task:
+            if member.heads.keys() != first.heads.keys():
                 differing.append("task")
-            if member.classes.to_dict() != first.classes.to_dict():
+            elif any(classes.to_dict() != first.heads[task].to_dict() for task, classes in member.heads.items()):
                 differing.append("classes")
             if differing:
                 raise ModelFileError(

@@ -17,8 +17,8 @@ from segkit.data.readers._base import cut_suffix, suffix_of
 from segkit.data.volume_io import TIFF_SUFFIXES, write_volume
 from segkit.inference.items import Item, VolumeItem
 from segkit.inference.predictor import Predictor
+from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.ops.files import make_folder, write_atomically
-from segkit.structures import ClassificationResult, SegmentationResult
 from segkit.visualization.overlay import overlay as draw_overlay
 
 Row = Mapping[str, Any]

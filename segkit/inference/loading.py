@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,11 +11,11 @@ from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
 from segkit.inference.engines.torch import Precision, TorchEngine, bf16_hardware, resolve_device
 from segkit.inference.ensemble import EnsemblePredictor
 from segkit.inference.predictor import Predictor
-from segkit.modelfile import ModelCard, find_in_run, is_ensemble, load_model_file, read_ensemble
+from segkit.modelfile import find_in_run, is_ensemble, load_model_file, read_ensemble
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.pipeline import Pipeline
-from segkit.structures import ClassMap
+from segkit.structures import ClassMap, TaskName
 
 SUFFIX = ".safetensors"
 _WEIGHTS = (Path("weights"), Path(__file__).parents[2] / "weights")
@@ -40,25 +41,26 @@ def load(model: str | Path, device: str = "auto", precision: Precision | None = 
     card, tensors = load_model_file(path)
     try:
         pipeline = Pipeline.parse(card.pipeline, source="pipeline")
-        classes = ClassMap.from_dict(card.classes)
+        heads = {task: ClassMap.from_dict(classes) for task, classes in card.heads.items()}
         network = build_model(ModelConfig.parse(card.model, source="model"))
         network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
-        _require_consistency(card, network.config, classes)
+        _require_consistency(heads, network.config)
     except (SegkitError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(
             f"{path} holds no model this segkit can build; update segkit or save it again: {reason}"
         ) from None
     used, notes = _choose_precision(pipeline.precision, precision, chosen)
-    return Predictor(TorchEngine(network, chosen, used), pipeline, classes, card.task, card, notes)
+    return Predictor(TorchEngine(network, chosen, used), pipeline, heads, card, notes)
 
 
-def _require_consistency(card: ModelCard, network: ModelConfig, classes: ClassMap) -> None:
+def _require_consistency(heads: Mapping[TaskName, ClassMap], network: ModelConfig) -> None:
     """Raise `ValueError` where the card of an edited file contradicts itself."""
-    if card.task != network.task:
-        raise ValueError(f"its task is {card.task!r}, its network's {network.task!r}")
-    if classes.num_classes != network.num_classes:
-        raise ValueError(f"it names {classes.num_classes} classes, its network has {network.num_classes}")
+    if heads.keys() != network.heads.keys():
+        raise ValueError(f"its heads are {', '.join(heads)}, its network's {', '.join(network.heads)}")
+    for task, classes in heads.items():
+        if classes.num_classes != network.heads[task]:
+            raise ValueError(f"to {task} it names {classes.num_classes} classes, its network has {network.heads[task]}")
 
 
 def find_model_file(model: str | Path) -> Path:

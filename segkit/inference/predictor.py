@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from segkit.data.image_io import read_image
 from segkit.errors import UsageError
 from segkit.inference.engines._base import Engine
+from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.inference.tiling import Axis, blend
 from segkit.modelfile import ModelCard
 from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
 from segkit.pipeline import Pipeline, class_indices, softmax
-from segkit.structures import ClassificationResult, ClassMap, SegmentationResult
+from segkit.structures import TASKS, ClassMap, TaskName
 
 Image = str | Path | NDArray[Any]
 Scores = NDArray[np.float32]
-Task = Literal["segment", "classify"]
 
 
 class Predictor:
@@ -29,8 +29,7 @@ class Predictor:
     Args:
         engine: runs the network.
         pipeline: what happens to the image before and to the logits after.
-        classes: the classes the logits stand for.
-        task: which head of the network is used.
+        heads: what the network predicts, each with the classes its outputs stand for.
         card: the model file's card, where it came from a file.
         notes: what the user should be told about how the model was loaded.
     """
@@ -39,17 +38,25 @@ class Predictor:
         self,
         engine: Engine,
         pipeline: Pipeline,
-        classes: ClassMap,
-        task: Task = "segment",
+        heads: Mapping[TaskName, ClassMap],
         card: ModelCard | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         self.engine = engine
         self.pipeline = pipeline
-        self.classes = classes
-        self.task = task
+        self.heads = {task: heads[task] for task in TASKS if task in heads}
         self.card = card
         self.notes = tuple(notes)
+
+    @property
+    def task(self) -> TaskName:
+        """What the main head predicts, the first."""
+        return next(iter(self.heads))
+
+    @property
+    def classes(self) -> ClassMap:
+        """The classes of the main head."""
+        return self.heads[self.task]
 
     def predict(self, image: Image, probabilities: bool = False) -> SegmentationResult | ClassificationResult:
         """Predict one image: `segment` or `classify`, whichever the model does."""
@@ -78,7 +85,7 @@ class Predictor:
         logits = self._logits(self._stored(image, "classify"))
         return ClassificationResult(softmax(logits, axis=0), self.classes.names)
 
-    def _stored(self, image: Image, task: Task) -> NDArray[Any]:
+    def _stored(self, image: Image, task: TaskName) -> NDArray[Any]:
         if task != self.task:
             raise UsageError(f"the model's task is {self.task!r}, not {task!r}; use 'predict', or a model of that task")
         return self.pipeline.with_channels(image if isinstance(image, np.ndarray) else read_image(image))

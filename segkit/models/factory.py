@@ -4,41 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from segkit.errors import UsageError
 from segkit.models.backbones._base import BACKBONES, Backbone
-from segkit.models.config import ModelConfig, Option
+from segkit.models.config import DENSE, ModelConfig, Option
 from segkit.models.decoders._base import DECODERS, Decoder
+from segkit.models.heads.detect import build_detect_head
 from segkit.models.model import Model
 from segkit.models.options import check_options, default_options
 from segkit.models.weights import load_weights
+from segkit.structures import TaskName
 
 
 def create_model(
     backbone: str | None = None,
     decoder: str | None = None,
     *,
-    num_classes: int,
+    num_classes: int | None = None,
     in_channels: int = 3,
-    task: Literal["segment", "classify"] = "segment",
+    task: TaskName = "segment",
+    heads: Mapping[TaskName, int] | None = None,
     upsample: str | None = None,
     weights: str | Path = "none",
     backbone_options: Mapping[str, Option] | None = None,
     decoder_options: Mapping[str, Option] | None = None,
+    detect_options: Mapping[str, Option] | None = None,
 ) -> Model:
     """Build a network and give it initial weights.
 
     Args:
         backbone: a name from `list_models()`; when None the decoder's namesake, as `unet2015`, else `plain`.
         decoder: a name from `list_models()`; when None and the task is `segment`, the backbone's namesake, else `unet`.
-        num_classes: classes, background included.
+        num_classes: classes, background included where there is one; `heads` in its place for several heads.
         in_channels: channels of the images, 1 to 16.
-        task: `segment` gives logits per pixel, `classify` per image.
+        task: `segment` and `instances` give logits per pixel, `detect` boxes, `classify` logits per image.
+        heads: what the network predicts, each with its number of classes: `{"segment": 3, "classify": 2}`.
         upsample: the decoder's option of that name.
         weights: `none`, published weights of the backbone such as `imagenet`, or a file; see `load_weights`.
         backbone_options: options of the backbone, for example `{"width": 24}`.
         decoder_options: options of the decoder.
+        detect_options: options of the head of boxes, for example `{"channels": 64}`.
 
     Raises:
         UsageError: an unknown name or option, an option without effect, parts that do not fit, or weights that cannot
@@ -47,17 +53,20 @@ def create_model(
     options = dict(decoder_options or {})
     if upsample is not None:
         options["upsample"] = upsample
-    if task == "segment":
+    if (heads is None) == (num_classes is None):
+        raise UsageError("give num_classes for one task, or heads with the number of classes of each")
+    predicted = {task: num_classes} if heads is None else dict(heads)
+    if any(head in DENSE for head in predicted):
         backbone, decoder = pair_parts(backbone, decoder)
     config = ModelConfig.parse(
         {
-            "task": task,
+            "heads": predicted,
             "backbone": backbone or "plain",
             "decoder": decoder,
-            "num_classes": num_classes,
             "in_channels": in_channels,
             "backbone_options": dict(backbone_options or {}),
             "decoder_options": options,
+            "detect_options": dict(detect_options or {}),
         },
         source="model",
     )
@@ -76,6 +85,8 @@ def build_model(config: ModelConfig) -> Model:
     backbone, backbone_options = _build_backbone(config)
     decoder, decoder_options = _build_decoder(config, backbone)
     resolved = {"backbone_options": _storable(backbone_options), "decoder_options": _storable(decoder_options)}
+    if "detect" in config.heads:
+        resolved["detect_options"] = _storable(check_options("detect", build_detect_head, config.detect_options))
     return Model(config.model_copy(update=resolved), backbone, decoder)
 
 
@@ -105,7 +116,7 @@ def refuse_without_effect(config: ModelConfig, given: Iterable[str]) -> None:
         given: names of the options that were given.
     """
     entry, options = BACKBONES.get(config.backbone), _resolved_backbone_options(config)
-    idle = entry.without_effect(options, config.task)
+    idle = entry.without_effect(options, config.heads)
     for name in given:
         if name in idle:
             raise UsageError(
@@ -115,12 +126,12 @@ def refuse_without_effect(config: ModelConfig, given: Iterable[str]) -> None:
 
 def _build_backbone(config: ModelConfig) -> tuple[Backbone, dict[str, Any]]:
     entry, options = BACKBONES.get(config.backbone), _resolved_backbone_options(config)
-    if config.task == "segment" and options.get("padded") is False:
+    if config.task != "classify" and options.get("padded") is False:
         raise UsageError(
-            f"backbone {config.backbone}: option padded=False is for --task classify; in segmentation maps keep their "
-            "borders, so that they line up with the image; leave it out"
+            f"backbone {config.backbone}: option padded=False is for --task classify; elsewhere maps keep "
+            "their borders, so that they line up with the image; leave it out"
         )
-    idle = entry.without_effect(options, config.task)
+    idle = entry.without_effect(options, config.heads)
     effective = {name: value for name, value in options.items() if name not in idle}
     return entry.build(config.in_channels, **options), effective
 
@@ -130,7 +141,7 @@ def _resolved_backbone_options(config: ModelConfig) -> dict[str, Any]:
     entry = BACKBONES.get(config.backbone)
     preset = preset_options(config.backbone, config.decoder)
     if "padded" in default_options(entry.build):
-        preset["padded"] = config.task == "segment"
+        preset["padded"] = config.task != "classify"
     return check_options(f"backbone {config.backbone}", entry.build, {**preset, **config.backbone_options})
 
 
@@ -146,8 +157,18 @@ def _build_decoder(config: ModelConfig, backbone: Backbone) -> tuple[Decoder | N
             f"decoder {config.decoder} needs {', '.join(sorted(missing))}, which backbone {config.backbone} lacks; "
             f"backbones that have it: {', '.join(able)}"
         )
-    classes = (config.num_classes,) if entry.scores_classes else ()
+    classes = (_classes_of_dense_head(config),) if entry.scores_classes else ()
     return entry.build(backbone.specs, *classes, **options), options
+
+
+def _classes_of_dense_head(config: ModelConfig) -> int:
+    """The classes that a decoder scores itself; raises `UsageError` where two heads would read its logits."""
+    counts = [config.heads[task] + (task == "instances") for task in DENSE if task in config.heads]
+    if len(counts) > 1:
+        raise UsageError(
+            f"decoder {config.decoder} gives logits of one head; for {' and '.join(DENSE)} take another, such as unet"
+        )
+    return counts[0]
 
 
 def _storable(options: Mapping[str, Any]) -> dict[str, Option]:

@@ -1,4 +1,4 @@
-"""A network: backbone, decoder where the task has one, head."""
+"""A network: backbone, decoder where a head reads its map, heads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from segkit.errors import UsageError
 from segkit.models.backbones._base import Backbone
-from segkit.models.config import ModelConfig
+from segkit.models.config import DENSE, ModelConfig
 from segkit.models.decoders._base import Decoder
 from segkit.models.features import Features
 from segkit.models.heads.classify import ClassifyHead
+from segkit.models.heads.detect import create_detect_head
 from segkit.models.heads.segment import LogitsHead, SegmentHead
 from segkit.ops.sizes import Padding, pad_mirrored, padding_to_multiple
+from segkit.structures import TaskName
 
 
 class Model(nn.Module):
@@ -31,7 +33,7 @@ class Model(nn.Module):
         self.config = config
         self.backbone = backbone
         self.decoder = decoder
-        self.heads = nn.ModuleDict({config.task: _create_head(config, backbone, decoder)})
+        self.heads = nn.ModuleDict({task: _create_head(task, config, backbone, decoder) for task in config.heads})
 
     @property
     def margin(self) -> int:
@@ -46,24 +48,43 @@ class Model(nn.Module):
     @property
     def stride_multiple(self) -> int:
         """Images whose sides, without their margin, are multiples of this plus `stride_remainder` need no padding."""
-        if self.decoder is None:
-            return 1 if self.backbone.takes_any_size else self.backbone.stride_multiple
-        return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple)
+        if self.decoder is not None:
+            return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple)
+        any_size = self.backbone.takes_any_size and "detect" not in self.config.heads
+        return 1 if any_size else self.backbone.stride_multiple
 
     @property
     def smallest_image(self) -> int:
         """The least height and width in pixels; smaller images are mirrored up to it."""
-        head = self.heads[self.config.task]
-        return head.smallest_image if isinstance(head, ClassifyHead) else 1
+        return max((head.smallest_image for head in self.heads.values() if isinstance(head, ClassifyHead)), default=1)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (N, C, H + 2 * margin, W + 2 * margin) to logits: `segment` (N, K, H, W) or `classify` (N, K).
+        """Images (N, C, H + 2 * margin, W + 2 * margin) to the outputs of every head, from one pass of the backbone.
 
-        In training, side classifiers add `classify/auxiliary_1` and so on (N, K).
+        `segment` are logits (N, K, H, W), `instances` (N, K + 1, H, W), the last of the border, and `classify` (N, K).
+        `detect` are logits (N, A, K) of A places, with `detect/boxes` (N, A, 4) in pixels of the images and
+        `detect/centerness` (N, A). In training, heads add what only their losses want: `detect/places` (A, 3), and the
+        side classifiers' `classify/auxiliary_1` (N, K) and so on.
         Where H or W is no multiple of `stride_multiple` plus `stride_remainder`, the image is mirrored up to it, as
-        the pipeline does, and the logits are cropped back.
+        the pipeline does, and the outputs are those of the image alone.
         Raises `UsageError` when the number of channels is not the model's, or nothing is left inside the margin.
         """
+        height, width = self._size(images)
+        padding = padding_to_multiple(height, width, self.stride_multiple, self.smallest_image, self.stride_remainder)
+        padded = _pad_mirrored(images, padding) if any(padding) else images
+        features = self.backbone(padded)
+        outputs: dict[str, Tensor] = {}
+        if self.decoder is not None:
+            size = (padded.shape[-2] - 2 * self.margin, padded.shape[-1] - 2 * self.margin)
+            outputs |= self._dense(self.decoder(features, size), size, padding, (height, width))
+        if "detect" in self.heads:
+            outputs |= self._detect(features, padding)
+        if "classify" in self.heads:
+            outputs |= self._classify(features)
+        return outputs
+
+    def _size(self, images: Tensor) -> tuple[int, int]:
+        """Height and width of the images without their margin."""
         if images.shape[1] != self.config.in_channels:
             raise UsageError(f"the images have {images.shape[1]} channels, the model takes {self.config.in_channels}")
         height, width = (side - 2 * self.margin for side in images.shape[-2:])
@@ -72,15 +93,28 @@ class Model(nn.Module):
                 f"the images have {images.shape[-2]} x {images.shape[-1]} pixels, of which the network loses "
                 f"{self.margin} on each side; give it at least {2 * self.margin + 1} x {2 * self.margin + 1}"
             )
-        padding = padding_to_multiple(height, width, self.stride_multiple, self.smallest_image, self.stride_remainder)
-        padded = _pad_mirrored(images, padding) if any(padding) else images
-        features = self.backbone(padded)
-        if self.decoder is None:
-            return self._classify(features)
-        size = (padded.shape[-2] - 2 * self.margin, padded.shape[-1] - 2 * self.margin)
-        logits = self.heads["segment"](self.decoder(features, size), size)
+        return height, width
+
+    def _dense(
+        self, decoded: Tensor, padded_size: tuple[int, int], padding: Padding, size: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Logits of the heads that read the decoder's map, cropped to the images."""
         top, _, left, _ = padding
-        return {"segment": logits[..., top : top + height, left : left + width] if any(padding) else logits}
+        logits: dict[str, Tensor] = {
+            task: self.heads[task](decoded, padded_size) for task in DENSE if task in self.heads
+        }
+        if not any(padding):
+            return logits
+        return {task: map_[..., top : top + size[0], left : left + size[1]] for task, map_ in logits.items()}
+
+    def _detect(self, features: Features, padding: Padding) -> dict[str, Tensor]:
+        """Outputs of the head of boxes, moved from the padded image to the image."""
+        top, _, left, _ = padding
+        outputs: dict[str, Tensor] = self.heads["detect"](features)
+        if any(padding):
+            shift = outputs["detect/boxes"].new_tensor([left, top, left, top])
+            outputs["detect/boxes"] = outputs["detect/boxes"] - shift
+        return outputs
 
     def _classify(self, features: Features) -> dict[str, Tensor]:
         head = self.heads["classify"]
@@ -100,12 +134,16 @@ def _require_equal_borders(config: ModelConfig, backbone: Backbone, decoder: Dec
         )
 
 
-def _create_head(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:
-    if decoder is None:
-        return backbone.create_classifier(config.num_classes)
+def _create_head(task: TaskName, config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:
+    num_classes = config.heads[task] + (task == "instances")  # the border between objects is a class of its own
+    if task == "classify":
+        return backbone.create_classifier(num_classes)
+    if task == "detect":
+        return create_detect_head(backbone.specs, num_classes, config.detect_options)
+    assert decoder is not None  # the configuration has one for each of its dense heads
     if decoder.gives_logits:
         return LogitsHead(decoder.head_align_corners)
-    return SegmentHead(decoder.out_channels, config.num_classes, decoder.head_kernel_size, decoder.head_align_corners)
+    return SegmentHead(decoder.out_channels, num_classes, decoder.head_kernel_size, decoder.head_align_corners)
 
 
 def _pad_mirrored(images: Tensor, padding: Padding) -> Tensor:

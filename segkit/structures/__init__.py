@@ -1,18 +1,20 @@
-"""The nouns of segkit: class map, record, sample, annotation and results. Plain data over numpy, no torch."""
+"""The nouns of segkit: class map, record, sample, annotation and objects. Plain data over numpy, no torch."""
 
 from segkit.structures.annotation import Annotation, Box, MaskFile, ObjectAnnotation, Polygons, Region, RunLengths
 from segkit.structures.class_map import IGNORE_INDEX, ClassMap, Color, palette
-from segkit.structures.record import PARTS, Progress, Record, Sample, TaskName
-from segkit.structures.results import ClassificationResult, SegmentationResult
+from segkit.structures.objects import Boxes, Instances
+from segkit.structures.record import PARTS, TASKS, Progress, Record, Sample, TaskName
 
 __all__ = [
     "IGNORE_INDEX",
     "PARTS",
+    "TASKS",
     "Annotation",
     "Box",
+    "Boxes",
     "ClassMap",
-    "ClassificationResult",
     "Color",
+    "Instances",
     "MaskFile",
     "ObjectAnnotation",
     "Polygons",
@@ -21,7 +23,6 @@ __all__ = [
     "Region",
     "RunLengths",
     "Sample",
-    "SegmentationResult",
     "TaskName",
     "palette",
 ]

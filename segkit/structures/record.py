@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.structures.annotation import Annotation
+from segkit.structures.objects import Boxes, Instances
 
 PARTS = ("train", "val", "test")
 """The parts a data set is cut into."""
 
-TaskName = Literal["segment", "classify", "detect"]
-"""What a network predicts: the class of every pixel, of the whole image, or the boxes of objects."""
+TaskName = Literal["segment", "instances", "detect", "classify"]
+"""What a head of a network predicts: the class of every pixel, the pixels of every object, the boxes of objects, or the
+class of the whole image."""
+
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
+"""In the order in which a network of several heads has them: the first is its main one."""
 
 Progress = Callable[[int, int], None]
 """Called with the number done and the total."""
@@ -36,6 +41,7 @@ class Record:
         columns: the cells of its row by column name, in lower case, where a table lists the data set.
         annotation: the objects marked in it; the mask is drawn from them where there is no mask file.
         channel_files: further files of the same size, whose channels follow the image's.
+        instances: the file whose values number the objects, where it is not the mask itself.
     """
 
     id: str
@@ -47,6 +53,7 @@ class Record:
     columns: Mapping[str, str] = field(default_factory=dict)
     annotation: Annotation | None = None
     channel_files: tuple[Path, ...] = ()
+    instances: Path | None = None
 
     @property
     def image_files(self) -> tuple[Path, ...]:
@@ -81,6 +88,8 @@ class Sample:
         image: (H, W, C), true values in the file's dtype (uint8, uint16 or float32).
         mask: (H, W) class indices, int16, `IGNORE_INDEX` where not counted.
         label: class index of the image.
+        boxes: the boxes of its objects.
+        instances: the pixels of its objects.
         spacing: distance between the centres of neighbouring rows and columns in mm, where the file states it.
     """
 
@@ -88,4 +97,6 @@ class Sample:
     image: NDArray[Any]
     mask: NDArray[np.int16] | None = None
     label: int | None = None
+    boxes: Boxes | None = None
+    instances: Instances | None = None
     spacing: tuple[float, float] | None = None

@@ -1,7 +1,10 @@
-"""What a loss means for each head of a model: `SegmentTask` and `ClassifyTask`."""
+"""What a loss means for each head of a model, and for several heads together."""
 
 from segkit.tasks._base import Task
 from segkit.tasks.classify import ClassifyTask
+from segkit.tasks.combined import CombinedTask
+from segkit.tasks.detect import DetectTask
+from segkit.tasks.instances import InstancesTask
 from segkit.tasks.segment import SegmentTask
 
-__all__ = ["ClassifyTask", "SegmentTask", "Task"]
+__all__ = ["ClassifyTask", "CombinedTask", "DetectTask", "InstancesTask", "SegmentTask", "Task"]

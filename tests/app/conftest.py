@@ -48,9 +48,9 @@ def predictors(engine: ThresholdEngine) -> dict[str, Predictor]:
     eight_bit = Pipeline(channels=1, mean=(0,), std=(1,), stride_multiple=16)
     sixteen_bit = Pipeline(channels=1, high=4095, mean=(0,), std=(1,), stride_multiple=16)
     return {
-        "cells": Predictor(engine, eight_bit, CLASSES),
-        "cells-12-bit": Predictor(engine, sixteen_bit, CLASSES),
-        "kinds": Predictor(engine, eight_bit, CLASSES, task="classify"),
+        "cells": Predictor(engine, eight_bit, {"segment": CLASSES}),
+        "cells-12-bit": Predictor(engine, sixteen_bit, {"segment": CLASSES}),
+        "kinds": Predictor(engine, eight_bit, {"classify": CLASSES}),
     }
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from segkit.inference.predictor import Predictor
-from segkit.structures import SegmentationResult
+from segkit.inference.results import SegmentationResult
 from tests.app.conftest import ThresholdEngine, Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::UserWarning")]

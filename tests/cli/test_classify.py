@@ -26,9 +26,8 @@ def model(tmp_path: Path) -> Path:
     """A classifier of seven classes with random weights."""
     network = create_model(num_classes=7, task="classify", backbone_options={"width": 4, "depth": 2})
     card = ModelCard(
-        task="classify",
+        heads={"classify": class_map(7).to_dict()},
         model=network.config.model_dump(mode="json"),
-        classes=class_map(7).to_dict(),
         pipeline=plain_pipeline(size=(16, 16)).model_dump(mode="json"),
     )
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}

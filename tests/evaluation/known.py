@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.structures import ClassificationResult, ClassMap, SegmentationResult
+from segkit.inference.results import ClassificationResult, SegmentationResult
+from segkit.structures import ClassMap
 
 CLASSES = ClassMap(
     ("background", "cell", "debris"),

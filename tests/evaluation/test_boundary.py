@@ -16,9 +16,9 @@ from segkit.data.samples import load_sample
 from segkit.evaluation.evaluate import evaluate
 from segkit.evaluation.result import Evaluation
 from segkit.evaluation.segment import SegmentationTally
-from segkit.experiment.scores import describe_scores
+from segkit.experiment.scores import LISTED_CLASSES, describe_scores
 from segkit.metrics import bootstrap_interval, boundary_scores
-from segkit.structures import Record, Sample
+from segkit.structures import ClassMap, Record, Sample
 from tests.evaluation.conftest import WriteRecords
 from tests.evaluation.known import CLASSES, Ids, KnownMasks, random_masks
 
@@ -40,7 +40,7 @@ def of_spacings(spacings: Sequence[tuple[float, float] | None]) -> SegmentationT
     reference, prediction = (CLASSES.ids_to_indices(mask) for mask in (REFERENCES[0], PREDICTIONS[0]))
     for number, spacing in enumerate(spacings):
         record = Record(f"slice{number}", Path("slice.tif"))
-        tally.add(Sample(record, np.zeros((12, 16, 1), np.uint8), reference, None, spacing), prediction)
+        tally.add(Sample(record, np.zeros((12, 16, 1), np.uint8), reference, spacing=spacing), prediction)
     return tally
 
 
@@ -130,6 +130,22 @@ def test_lines_for_people(write_records: WriteRecords) -> None:
     assert (
         "  debris  HD95 not counted  ASSD not counted  NSD not counted  (0 images, missed in 0, invented in 1)" in lines
     )
+
+
+def test_classes_that_nothing_shows_have_no_line(write_records: WriteRecords) -> None:
+    more = ClassMap((*CLASSES.names, "fibre"), ids=(*CLASSES.ids, 30))
+    lines = describe_scores(evaluate(KnownMasks(PREDICTIONS), write_records(REFERENCES), more, tolerance=1))
+    rows = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert rows == [*CLASSES.names, *CLASSES.names[1:]]
+    assert lines[-1] == "not in the means, absent from reference and prediction: fibre"
+
+
+def test_of_very_many_classes_the_first_have_a_line(write_records: WriteRecords) -> None:
+    many = ClassMap(("background", *(f"c{number}" for number in range(1, 100))))
+    masks = [np.arange(100, dtype=np.uint8).reshape(10, 10)] * 2
+    lines = describe_scores(evaluate(KnownMasks(masks), write_records(masks), many, quick=True))
+    assert sum(line.startswith("  c") for line in lines) == LISTED_CLASSES - 1
+    assert lines[-1] == "  and 60 more classes, in metrics.json"
 
 
 def test_quick_leaves_outlines_alone(write_records: WriteRecords) -> None:

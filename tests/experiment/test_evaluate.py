@@ -27,18 +27,17 @@ def hashes(dataset: OpenDataset, numbers: Sequence[int]) -> list[str]:
 
 def card_knowing(dataset: OpenDataset, **parts: Sequence[int]) -> ModelCard:
     """The card of a model whose parts held these discs."""
-    network = ModelConfig(num_classes=2, in_channels=1, backbone_options={"width": 4, "depth": 2})
+    network = ModelConfig(heads={"segment": 2}, in_channels=1, backbone_options={"width": 4, "depth": 2})
     return ModelCard(
-        task="segment",
+        heads={"segment": dataset.classes.to_dict()},
         model=network.model_dump(mode="json"),
-        classes=dataset.classes.to_dict(),
         pipeline=plain_pipeline(1, stride_multiple=2).model_dump(mode="json"),
         data={"hashes": {part: hashes(dataset, numbers) for part, numbers in parts.items()}},
     )
 
 
 def predictor_knowing(dataset: OpenDataset, **parts: Sequence[int]) -> Predictor:
-    return Predictor(Recorder(2), plain_pipeline(1), dataset.classes, card=card_knowing(dataset, **parts))
+    return Predictor(Recorder(2), plain_pipeline(1), {"segment": dataset.classes}, card=card_knowing(dataset, **parts))
 
 
 @pytest.fixture

@@ -136,6 +136,13 @@ def test_rare_classes_are_sought(discs: Path) -> None:
     assert plan(discs, sampling={"foreground_share": 0.5}).config.sampling.foreground_share == 0.5
 
 
+def test_a_class_that_training_lacks_is_not_sought(discs: Path) -> None:
+    allowed = plan(discs, data={"classes": ("background", "disc", "star"), "allow": ("class-without-training-pixels",)})
+    assert allowed.config.sampling.foreground_share == 0
+    why = dict(allowed.reasons)["none of the crops around a class drawn at random"]
+    assert why == "no class is rare, disc has 13% of the training pixels"
+
+
 def test_the_speed_is_measured_on_a_copy() -> None:
 
     torch.manual_seed(3)
@@ -231,7 +238,7 @@ def saved_network(path: Path, more: dict[str, Option] | None = None, **settings:
         config = create_model(num_classes=3, in_channels=1, **settings).config  # type: ignore[arg-type]
     model = config.model_dump(mode="json")
     model["backbone_options"] |= more or {}
-    card = ModelCard(task=config.task, model=model, classes={}, pipeline={})
+    card = ModelCard(heads={config.task: {}}, model=model, pipeline={})
     save_model_file(path, {"x": np.zeros(1, np.float32)}, card)
     return str(path)
 
@@ -384,7 +391,7 @@ def test_small_images_are_predicted_at_the_size_of_the_crops(discs: Path) -> Non
     ],
 )
 def test_small_crops_make_larger_batches(side: int, per_epoch: int, device: str, batch: int) -> None:
-    model = ModelConfig(task="segment", backbone="plain", decoder="unet", num_classes=2, in_channels=1)
+    model = ModelConfig(heads={"segment": 2}, backbone="plain", decoder="unet", in_channels=1)
     given = TrainingConfig(precision="fp32")
     training, _ = plan_training(given, model, {"a": 1, "b": 1}, Crops(side, per_epoch), torch.device(device))
     assert training.batch_size == batch

@@ -65,7 +65,7 @@ def test_the_card_knows_what_it_was_trained_on(run: segkit.Run) -> None:
     card = read_card(run.model_file)
     assert card.data["name"] == "discs"
     assert [len(card.data["hashes"][part]) for part in ("train", "val", "test")] == [8, 3, 3]
-    assert card.classes["names"] == ["background", "foreground"]
+    assert card.heads["segment"]["names"] == ["background", "foreground"]
     assert set(card.scores) == {"val", "test"}
     assert card.scores["test"]["score"] == run.scores["score"]
 

@@ -16,7 +16,8 @@ from segkit.data.image_io import read_image
 from segkit.data.opening import open_dataset
 from segkit.data.synthetic import write_sample
 from segkit.errors import UsageError
-from segkit.structures import Progress, SegmentationResult
+from segkit.inference.results import SegmentationResult
+from segkit.structures import Progress
 from tests.experiment.test_plan import plan
 
 

@@ -89,4 +89,4 @@ def _pass_brightness_on(model: Model) -> None:
 
 def _predictor(model: Model, task: Any) -> Predictor:
     sizes = {name: getattr(model, name) for name in ("margin", "stride_multiple", "stride_remainder")}
-    return Predictor(TorchEngine(model), plain_pipeline(size=None, **sizes), class_map(3), task)
+    return Predictor(TorchEngine(model), plain_pipeline(size=None, **sizes), {task: class_map(3)})

@@ -49,7 +49,7 @@ def test_nearest_first_bad_files_apart(files: list[Path]) -> None:
 def test_the_vector_is_what_the_last_layer_is_given(files: list[Path]) -> None:
     torch.manual_seed(0)
     network = create_model("alexnet_tv", num_classes=3, task="classify").eval()
-    predictor = Predictor(TorchEngine(network), plain_pipeline(size=(224, 224)), class_map(3), "classify")
+    predictor = Predictor(TorchEngine(network), plain_pipeline(size=(224, 224)), {"classify": class_map(3)})
     vector = torch.from_numpy(hidden_vector(predictor, files[0]))
     assert vector.shape == (4096,)
     last = list(network.heads.modules())[-1]
@@ -76,6 +76,6 @@ def test_an_image_alone_has_no_neighbours(files: list[Path]) -> None:
 
 def test_images_too_large_for_one_piece_are_refused(files: list[Path]) -> None:
     small = bright_segmenter()
-    predictor = Predictor(small.engine, plain_pipeline(whole_limit=4095), small.classes, "segment")
+    predictor = Predictor(small.engine, plain_pipeline(whole_limit=4095), {"segment": small.classes})
     with pytest.raises(UsageError, match=r"query\.png has 64 x 64 pixels, too many to look into at once"):
         find_similar(predictor, files[0], files, top=1)

@@ -19,7 +19,7 @@ from tests.inference.networks import photo, plain_pipeline
 
 
 def with_pipeline(predictor: Predictor, **settings: Any) -> Predictor:
-    return Predictor(predictor.engine, plain_pipeline(**settings), predictor.classes, predictor.task)
+    return Predictor(predictor.engine, plain_pipeline(**settings), predictor.heads)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def plain_pipeline(channels: int = 3, **settings: Any) -> Pipeline:
 
 def local_predictor(precision: Precision = "fp32", valid: bool = False, **settings: Any) -> Predictor:
     engine = TorchEngine(LocalNetwork(valid=valid), "cpu", precision)
-    return Predictor(engine, plain_pipeline(**settings), class_map(4))
+    return Predictor(engine, plain_pipeline(**settings), {"segment": class_map(4)})
 
 
 def photo(height: int, width: int, channels: int = 3, seed: int = 0) -> NDArray[np.uint8]:

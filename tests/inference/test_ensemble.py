@@ -33,9 +33,8 @@ def save(path: Path, seed: int, task: str = "segment", classes: int = 3, **setti
     pipeline = plain_pipeline(stride_multiple=model.stride_multiple, **settings)
     pipeline = pipeline.model_copy(update={"mean": (0.1 * seed, 0.2, 0.3), "std": (0.2, 0.1 + 0.1 * seed, 0.3)})
     card = ModelCard(
-        task=model.config.task,
+        heads={model.config.task: class_map(classes).to_dict()},
         model=model.config.model_dump(mode="json"),
-        classes=class_map(classes).to_dict(),
         pipeline=pipeline.model_dump(mode="json"),
         data={"hashes": {"train": [f"image {seed}"], "test": ["image 9"]}},
     )
@@ -145,7 +144,7 @@ def test_where_one_network_is_wanted_a_member_is_named(tmp_path: Path) -> None:
     ensemble(tmp_path / "run", count=2)
     with pytest.raises(ModelFileError, match=r"lists the models of an ensemble; name one of them: .*fold-0/model"):
         describe(str(tmp_path / "run"))
-    network = build_model(ModelConfig(num_classes=3, backbone_options={"width": 4, "depth": 2}))
+    network = build_model(ModelConfig(heads={"segment": 3}, backbone_options={"width": 4, "depth": 2}))
     with pytest.raises(ModelFileError, match=r"lists the models of an ensemble; name one of them: .*fold-0/model"):
         load_weights(network, str(tmp_path / "run"))
 

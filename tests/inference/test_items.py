@@ -30,7 +30,7 @@ PATIENT = "Doe^Jane"
 
 def gray_predictor(**settings: Any) -> Predictor:
     engine = TorchEngine(LocalNetwork(channels=1), "cpu", "fp32")
-    return Predictor(engine, plain_pipeline(channels=1, **settings), class_map(4))
+    return Predictor(engine, plain_pipeline(channels=1, **settings), {"segment": class_map(4)})
 
 
 def voxels(*shape: int) -> NDArray[np.int16]:
@@ -207,7 +207,9 @@ def test_pages_are_channels_where_the_model_takes_them_or_no_gray_images(
 
 
 def test_channels_in_files_of_their_own_are_one_image_or_volume(tmp_path: Path) -> None:
-    predictor = Predictor(TorchEngine(LocalNetwork(channels=2), "cpu"), plain_pipeline(channels=2), class_map(4))
+    predictor = Predictor(
+        TorchEngine(LocalNetwork(channels=2), "cpu"), plain_pipeline(channels=2), {"segment": class_map(4)}
+    )
     planes = [voxels(11, 13).astype(np.uint8) + channel for channel in range(2)]
     for channel, plane in enumerate(planes):
         Image.fromarray(plane).save(tmp_path / f"case_{channel:04}.png")
@@ -224,7 +226,7 @@ def test_channels_in_files_of_their_own_are_one_image_or_volume(tmp_path: Path) 
 
 def test_a_classifier_takes_the_slices_one_by_one(tmp_path: Path) -> None:
     file = write_nifti(tmp_path / "scan.nii.gz")
-    predictor = Predictor(TorchEngine(MeanColor(), "cpu"), plain_pipeline(channels=1), class_map(1), "classify")
+    predictor = Predictor(TorchEngine(MeanColor(), "cpu"), plain_pipeline(channels=1), {"classify": class_map(1)})
     summary = write_predictions(predictor, [file], tmp_path / "out")
     assert [row["image"] for row in summary.rows] == [item.name for item in single_images(find_items([file]))]
     assert len(summary.rows) == 5

@@ -29,14 +29,13 @@ def save(path: Path, config: dict[str, Any] | None = None, **settings: Any) -> P
     model = build_model(ModelConfig.parse({"num_classes": 3} | (config or {"backbone_options": {"width": 4}})))
     pipeline = plain_pipeline(stride_multiple=model.stride_multiple, **settings)
     save_model_file(path, {name: value.numpy() for name, value in model.state_dict().items()}, card(model, pipeline))
-    return Predictor(TorchEngine(model), pipeline, class_map(3))
+    return Predictor(TorchEngine(model), pipeline, {"segment": class_map(3)})
 
 
 def card(model: Any, pipeline: Pipeline) -> ModelCard:
     return ModelCard(
-        task="segment",
+        heads={"segment": class_map(3).to_dict()},
         model=model.config.model_dump(mode="json"),
-        classes=class_map(3).to_dict(),
         pipeline=pipeline.model_dump(mode="json"),
         scores={"mean_dice": 0.5},
     )

@@ -15,8 +15,8 @@ from PIL import Image
 from segkit.errors import UnreadableFileError, UsageError
 from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.predictor import Predictor
+from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.inference.tiling import Axis
-from segkit.structures import ClassificationResult, SegmentationResult
 from tests.inference.networks import (
     LocalNetwork,
     MeanColor,
@@ -82,7 +82,7 @@ def test_tiles_show_the_network_the_pixels_of_the_whole_image(name: str) -> None
             return super().run(images)
 
     collector = Collector(3)
-    predictor = Predictor(collector, plain_pipeline(whole_limit=1, **settings), class_map(3))
+    predictor = Predictor(collector, plain_pipeline(whole_limit=1, **settings), {"segment": class_map(3)})
     predictor.segment(image)
     whole = predictor.pipeline.prepare(image)
     assert len(collector.seen) > 6
@@ -96,7 +96,7 @@ def test_smaller_images_are_mirrored_to_the_crops_of_training() -> None:
     """A network trained on slices amid mirrored ones takes their border for the place it is at."""
     recorder = Recorder(3)
     image = photo(35, 49)
-    predictor = Predictor(recorder, plain_pipeline(smallest=64, stride_multiple=16), class_map(3))
+    predictor = Predictor(recorder, plain_pipeline(smallest=64, stride_multiple=16), {"segment": class_map(3)})
     mask = predictor.segment(image).mask
     predictor.segment(photo(35, 100))
     assert recorder.shapes == [(1, 3, 64, 64), (1, 3, 64, 112)]
@@ -119,7 +119,9 @@ def test_lost_margin_is_mirrored_beforehand() -> None:
 
 def test_network_sees_single_images_of_multiples_of_its_stride() -> None:
     engine = Recorder(2)
-    predictor = Predictor(engine, plain_pipeline(stride_multiple=16, tile=48, whole_limit=2500), class_map(2))
+    predictor = Predictor(
+        engine, plain_pipeline(stride_multiple=16, tile=48, whole_limit=2500), {"segment": class_map(2)}
+    )
     predictor.predict(photo(30, 33))
     assert engine.shapes == [(1, 3, 32, 48)]
     engine.shapes.clear()
@@ -140,7 +142,7 @@ def test_equal_bits_every_time(precision: str, whole_limit: int) -> None:
 
 
 def test_mask_holds_ids_not_indices() -> None:
-    predictor = Predictor(Recorder(3), plain_pipeline(), class_map(3, ids=(0, 7, 300)))
+    predictor = Predictor(Recorder(3), plain_pipeline(), {"segment": class_map(3, ids=(0, 7, 300))})
     image: NDArray[np.uint8] = np.zeros((1, 3, 3), np.uint8)
     image[0, [0, 1, 2], [0, 1, 2]] = 255
     assert predictor.segment(image).mask.tolist() == [[0, 7, 300]]
@@ -159,7 +161,7 @@ def test_file_and_its_array_agree(tmp_path: Path) -> None:
 
 
 def test_classification_by_hand() -> None:
-    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(stride_multiple=8), class_map(3), "classify")
+    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(stride_multiple=8), {"classify": class_map(3)})
     result = predictor.predict(np.full((8, 16, 3), (0, 255, 51), np.uint8))
     logits = (np.array([0, 1, 0.2]) - 0.5) / 0.25
     expected = np.exp(logits) / np.exp(logits).sum()
@@ -169,7 +171,7 @@ def test_classification_by_hand() -> None:
 
 
 def test_classification_resizes_to_the_pipelines_size() -> None:
-    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(size=(32, 32)), class_map(3), "classify")
+    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(size=(32, 32)), {"classify": class_map(3)})
     large, small = np.full((90, 70, 3), 200, np.uint8), np.full((1, 1, 3), 200, np.uint8)
     assert np.array_equal(predictor.classify(large).probabilities, predictor.classify(small).probabilities)
 
@@ -200,7 +202,7 @@ def test_real_images_whole_and_in_tiles(datasets: Callable[[str], Path], name: s
     answers = []
     for whole_limit in (1, 10**6):
         pipeline = plain_pipeline(convert="rgb", stride_multiple=32, tile=160, whole_limit=whole_limit)
-        answers.append(Predictor(TorchEngine(LocalNetwork()), pipeline, class_map(4)).segment(file).mask)
+        answers.append(Predictor(TorchEngine(LocalNetwork()), pipeline, {"segment": class_map(4)}).segment(file).mask)
     tiled, whole = answers
     assert whole.shape == tiled.shape == size
     assert (tiled != whole).mean() < 1e-4

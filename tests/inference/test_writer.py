@@ -171,7 +171,7 @@ def test_full_disk_stops_with_what_was_done_in_the_table(
 
 def test_classifier_writes_a_table(tmp_path: Path, files: list[Path]) -> None:
     Image.fromarray(np.full((4, 4, 3), (0, 255, 51), np.uint8)).save(files[0])
-    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(), class_map(3), "classify")
+    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(), {"classify": class_map(3)})
     write_predictions(predictor, files[:1], tmp_path / "out")
     rows = rows_of(tmp_path / "out" / "summary.csv")
     assert [row["class"] for row in rows] == ["class 1", "class 2", "class 0"]
@@ -181,7 +181,7 @@ def test_classifier_writes_a_table(tmp_path: Path, files: list[Path]) -> None:
 
 @pytest.mark.parametrize("asked", ["overlay", "probabilities"])
 def test_a_classifier_refuses_what_it_cannot_write(tmp_path: Path, files: list[Path], asked: str) -> None:
-    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(), class_map(3), "classify")
+    predictor = Predictor(TorchEngine(MeanColor()), plain_pipeline(), {"classify": class_map(3)})
     with pytest.raises(UsageError, match=rf"'--{asked}' needs a model that predicts masks, and this one classifies"):
         write_predictions(
             predictor, files, tmp_path / "out", overlay=asked == "overlay", probabilities=asked == "probabilities"

@@ -148,7 +148,9 @@ def test_an_architecture_sets_its_own_stride_unless_told_otherwise() -> None:
 
 
 def test_options_from_the_command_line_are_converted() -> None:
-    config = ModelConfig(num_classes=2, backbone_options={"width": "8"}, decoder_options={"channels": (32, 16, 8, 8)})
+    config = ModelConfig(
+        heads={"segment": 2}, backbone_options={"width": "8"}, decoder_options={"channels": (32, 16, 8, 8)}
+    )
     model = build_model(config)
     assert model.config.backbone_options["width"] == 8
     assert model.decoder is not None
@@ -162,7 +164,7 @@ def test_building_never_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     for backbone in ("plain", "smp/resnet18", "smp/tu-resnet18", "smp/tu-vit_tiny_patch16_224"):
-        build_model(ModelConfig(backbone=backbone, num_classes=2))
+        build_model(ModelConfig(backbone=backbone, heads={"segment": 2}))
 
 
 def test_names_are_listed_with_what_can_be_set() -> None:

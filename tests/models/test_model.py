@@ -122,5 +122,5 @@ def test_the_default_network_gives_on_cuda_what_it_gives_on_the_cpu() -> None:
 
 
 def test_a_config_without_decoder_means_unet_for_segmentation_and_none_for_classification() -> None:
-    assert ModelConfig(num_classes=2).decoder == "unet"
-    assert ModelConfig(num_classes=2, task="classify").decoder is None
+    assert ModelConfig(heads={"segment": 2}).decoder == "unet"
+    assert ModelConfig(heads={"classify": 2}).decoder is None

@@ -44,7 +44,7 @@ def small_model(depth: int = 5, task: str = "segment", width: int = 2) -> Model:
 
 def predictor_of(model: Model, **settings: object) -> Predictor:
     sizes = {name: getattr(model, name) for name in ("stride_multiple", "stride_remainder", "margin")}
-    return Predictor(TorchEngine(model), plain_pipeline(1, **sizes, **settings), class_map(3))
+    return Predictor(TorchEngine(model), plain_pipeline(1, **sizes, **settings), {"segment": class_map(3)})
 
 
 def test_the_papers_network_has_the_parameters_counted_by_hand() -> None:

@@ -36,7 +36,7 @@ def small_model(**changes: Any) -> Model:
 
 def save_as_segkit(model: Model, path: Path) -> Path:
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    card = ModelCard(task=model.config.task, model=model.config.model_dump(mode="json"), classes={}, pipeline={})
+    card = ModelCard(heads={model.config.task: {}}, model=model.config.model_dump(mode="json"), pipeline={})
     save_model_file(path, tensors, card)
     return path
 

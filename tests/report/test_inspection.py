@@ -74,7 +74,7 @@ def test_pictures_of_an_earlier_inspection_are_removed_and_nothing_else(tmp_path
 def test_classes_of_one_file_name_have_a_picture_each(tmp_path: Path) -> None:
     predictor = bright_classifier()
     names = ClassMap(names=("cat/dog", "cat dog", "cat_dog"))
-    predictor = Predictor(predictor.engine, predictor.pipeline, names, "classify")
+    predictor = Predictor(predictor.engine, predictor.pipeline, {"classify": names})
     groups = inspect(predictor, write_image(tmp_path / "image.png")).groups
     files = [picture.file for picture in groups["grad_cam"]]
     assert sorted(files) == [f"grad_cam_{index}_cat_dog.png" for index in range(3)]
@@ -85,7 +85,7 @@ def test_classes_of_one_file_name_have_a_picture_each(tmp_path: Path) -> None:
 def test_a_network_that_sees_the_middle_of_the_image_is_inspected(tmp_path: Path) -> None:
     predictor = bright_classifier()
     pipeline = plain_pipeline(size=(48, 48), keep_proportions=True, center_crop=(40, 40))
-    predictor = Predictor(predictor.engine, pipeline, predictor.classes, "classify")
+    predictor = Predictor(predictor.engine, pipeline, {"classify": predictor.classes})
     groups = inspect(predictor, write_image(tmp_path / "image.png")).groups
     for group in ("image", "grad_cam", "occlusion"):
         assert all(picture.pixels.shape == (40, 40, 3) for picture in groups[group])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import lcm
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,6 +13,7 @@ from segkit.models.config import Option
 from segkit.models.features import Features, FeatureSpec
 from segkit.models.heads.classify import ClassifyHead, PoolingHead
 from segkit.registry import Registry
+from segkit.structures import TaskName
 
 
 class Backbone(nn.Module):
@@ -84,12 +85,12 @@ class BackboneEntry:
     published_weights: tuple[str, ...] = ()
     published_options: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     published_variant: str | None = None
-    task_options: Mapping[str, Literal["segment", "classify"]] = field(default_factory=dict)
+    task_options: Mapping[str, TaskName] = field(default_factory=dict)
     idle_options: Callable[[Mapping[str, Any]], Mapping[str, str]] = _none_idle
 
-    def without_effect(self, options: Mapping[str, Any], task: str) -> dict[str, str]:
-        """Those of all `options` that change nothing under `task`, each with the reason."""
-        idle = {name: f"it is for --task {only}" for name, only in self.task_options.items() if only != task}
+    def without_effect(self, options: Mapping[str, Any], heads: Collection[TaskName]) -> dict[str, str]:
+        """Those of all `options` that change nothing where only `heads` read the maps, each with the reason."""
+        idle = {name: f"it is for --task {only}" for name, only in self.task_options.items() if only not in heads}
         return {**idle, **self.idle_options(options)}
 
 

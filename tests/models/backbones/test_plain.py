@@ -218,6 +218,6 @@ def test_a_resolved_pattern_has_no_options_without_effect() -> None:
 
 def test_a_network_saved_with_options_without_effect_is_built_without_them() -> None:
     options: dict[str, Option] = {"pattern": "[4] P [6]", "width": 24, "depth": 5, "max_width": 256, "image_size": 32}
-    model = build_model(ModelConfig(num_classes=2, backbone_options=options))
+    model = build_model(ModelConfig(heads={"segment": 2}, backbone_options=options))
     assert [spec.channels for spec in model.backbone.specs] == [4, 6]
     assert model.config == create_model(num_classes=2, backbone_options={"pattern": "[4] P [6]"}).config

@@ -1,14 +1,13 @@
-"""What a prediction gives."""
+"""The mask of one image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.structures.class_map import ClassMap
+from segkit.structures import ClassMap
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,3 @@ class SegmentationResult:
     def shares(self) -> dict[str, float]:
         """Share of the image per class name, 0 to 1."""
         return {name: area / self.mask.size for name, area in self.areas().items()}
-
-
-@dataclass(frozen=True)
-class ClassificationResult:
-    """The class probabilities (K,) of one image, summing to 1."""
-
-    probabilities: NDArray[np.float32]
-    names: Sequence[str]
-
-    @property
-    def label(self) -> str:
-        return self.names[int(self.probabilities.argmax())]
-
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The `count` most probable class names with their probabilities, best first."""
-        best = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(self.names[i], float(self.probabilities[i])) for i in best]

@@ -1,0 +1,27 @@
+"""The class of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ClassificationResult:
+    """The class probabilities (K,) of one image, summing to 1."""
+
+    probabilities: NDArray[np.float32]
+    names: Sequence[str]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.names[int(self.probabilities.argmax())]
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """The `count` most probable class names with their probabilities, best first."""
+        best = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.names[i], float(self.probabilities[i])) for i in best]
