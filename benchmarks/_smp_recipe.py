@@ -11,8 +11,8 @@ import copy
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import albumentations
 import cv2
@@ -27,7 +27,7 @@ from segkit.data.opening import OpenDataset
 from segkit.data.samples import load_sample
 from segkit.evaluation.evaluate import evaluate
 from segkit.inference.results import SegmentationResult
-from segkit.structures import IGNORE_INDEX, ClassMap
+from segkit.structures import IGNORE_INDEX, ClassMap, TaskName
 
 BATCH_SIZE = 8
 CROP = 256
@@ -39,11 +39,10 @@ _STRIDE = 32
 class SmpPredictor:
     """Whole images through an smp network: padded to its stride, argmax, cropped back."""
 
-    task: Literal["segment"] = "segment"
-
     def __init__(self, network: nn.Module, classes: ClassMap, mean: NDArray[Any], std: NDArray[Any]) -> None:
         self.network = network
         self.classes = classes
+        self.heads: Mapping[TaskName, ClassMap] = {"segment": classes}
         self._mean = mean
         self._std = std
 

@@ -43,6 +43,17 @@ class Scale(NamedTuple):
     factor: tuple[float, ...]
 
 
+class ObjectRule(Config):
+    """Which boxes and objects stay."""
+
+    least_score: float = Field(0.05, ge=0, le=1, description="boxes of a lower score are never given")
+    threshold: float = Field(0.5, ge=0, le=1, description="score from which boxes are shown and counted")
+    overlap: float = Field(0.6, gt=0, le=1, description="intersection over union above which the surer box stays alone")
+    max_detections: int = Field(300, ge=1, description="boxes of an image, at most")
+    seed_threshold: float = Field(0.5, ge=0, lt=1, description="probability of an inside from which an object grows")
+    smallest_object: int = Field(4, ge=1, description="pixels of an object, at least")
+
+
 class Pipeline(Config):
     """Saved pre- and postprocessing of a model."""
 
@@ -78,6 +89,7 @@ class Pipeline(Config):
     tile: int = Field(1024, ge=32, description="side of a tile in pixels, before rounding to the multiple")
     overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")
     whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")
+    objects: ObjectRule = Field(ObjectRule(), description="which boxes and objects stay")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic the model was validated with")
 
     @model_validator(mode="before")

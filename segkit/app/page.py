@@ -15,7 +15,7 @@ from segkit.data.cells import draw_scene
 from segkit.data.image_io import read_image, write_image, write_mask
 from segkit.errors import SegkitError
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import ClassificationResult
+from segkit.inference.results import ClassificationResult, SegmentationResult
 
 _OPACITY = 0.5
 # The two layers of the picture are in the browser already: moving the slider asks the server nothing.
@@ -45,6 +45,9 @@ def build_page(predictors: Mapping[str, Predictor], folder: Path) -> gradio.Bloc
             return _without_mask(message_html(str(error).replace(str(path), path.name)))
         if isinstance(result, ClassificationResult):
             return _without_mask(classification_html(result))
+        if not isinstance(result, SegmentationResult):
+            tasks = " and ".join(predictors[model].heads)
+            return _without_mask(message_html(f"The model is to {tasks}; use segkit detect or segkit predict for it"))
         mask = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}_mask.png"
         write_mask(mask, result.mask, result.classes)
         download = gradio.DownloadButton(visible=True, value=str(mask))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ COLORS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 
 def check(
+    context: typer.Context,
     data: options.Data,
     task: Annotated[
         Literal["segment", "classify", "detect"] | None,
@@ -71,7 +73,7 @@ def check(
     if as_json:
         typer.echo(json.dumps(_document(dataset, described), indent=1))
     else:
-        _print(dataset, described)
+        _print(dataset, described, options.typed(context, besides={"as_json", "report"}))
     if report is not None:
         from segkit.experiment.check_report import write_check_report
 
@@ -102,7 +104,7 @@ def _document(dataset: OpenDataset, described: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _print(dataset: OpenDataset, described: dict[str, Any]) -> None:
+def _print(dataset: OpenDataset, described: dict[str, Any], given: str) -> None:
     from segkit.data.description import table
     from segkit.data.findings import slices_joined
     from segkit.data.opening import describe_finding
@@ -117,8 +119,19 @@ def _print(dataset: OpenDataset, described: dict[str, Any]) -> None:
             typer.echo(f"    {file}")
     errors = len(dataset.errors)
     warnings = sum(found.severity == "warning" for found in dataset.findings)
-    ready = f"ready: segkit train {dataset.root}"
-    if dataset.task == "detect":
-        ready = "networks are trained on masks or labels, not on boxes alone"
-    verdict = "training would refuse this data set" if errors else ready
-    typer.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}; {verdict}")
+    typer.echo(f"\n{counted(errors, 'error')}, {counted(warnings, 'warning')}; {_verdict(dataset, given)}")
+
+
+def _verdict(dataset: OpenDataset, given: str) -> str:
+    """What training would say to this data set with the options given."""
+    from segkit.data.rules import allowable
+
+    if not dataset.errors:
+        if dataset.task == "detect":
+            return "networks are trained on masks or labels, not on boxes alone"
+        return f"ready: segkit train {shlex.quote(str(dataset.root))} {given}".rstrip()
+    codes = dict.fromkeys(found.code for found in dataset.errors)
+    refused = "training would refuse this data set"
+    if codes.keys() <= set(allowable()):
+        return f"{refused}; to go on nevertheless: {' '.join(f'--allow {code}' for code in codes)}"
+    return refused

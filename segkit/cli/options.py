@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +26,11 @@ Precision = Annotated[
     Literal["fp32", "bf16"] | None,
     typer.Option(help="fp32 or bf16; by default the model's own where the machine has it."),
 ]
+Task = Annotated[
+    Literal["segment", "instances", "detect", "classify"] | None,
+    typer.Option(help="What is learnt: masks, objects one by one, boxes or labels; by default from the data."),
+]
+Heads = Annotated[str | None, typer.Option(help="Several tasks at once, as segment,classify,detect.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else there.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
@@ -35,7 +42,12 @@ Classes = Annotated[
     str | None, typer.Option(help="Class file, or names in the order of their ids: sky,road,car.", rich_help_panel=DATA)
 ]
 ValueMap = Annotated[
-    list[str] | None, typer.Option("--map", help="Mask value to class id, as 128=1,255=2.", rich_help_panel=DATA)
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="Mask value to class id, as 128=1,255=2; other=1 is every other value but 0.",
+        rich_help_panel=DATA,
+    ),
 ]
 Ignore = Annotated[str | None, typer.Option(help="Mask values not counted, as 255,11.", rich_help_panel=DATA)]
 Background = Annotated[str | None, typer.Option(help="Class id of the background, or none.", rich_help_panel=DATA)]
@@ -66,6 +78,17 @@ Stratify = Annotated[
         help="A table's column whose values every part gets its share of; by default the classes.", rich_help_panel=DATA
     ),
 ]
+
+
+def typed(context: typer.Context, besides: Collection[str]) -> str:
+    """The options as they were typed, but for the parameters `besides`, to be typed again in another command."""
+    words: list[str] = []
+    for option in context.command.params:
+        given = context.params.get(option.name or "")
+        if option.param_type_name == "option" and option.name not in besides and given is not None:
+            values = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+            words += [word for value in values for word in (option.opts[0], str(value))]
+    return shlex.join(words)
 
 
 def image_on_disk(path: Path | None) -> Path | None:
@@ -138,6 +161,16 @@ def parse_map(items: list[str]) -> dict[int | str, int]:
     if repeated:
         raise UsageError(f"--map {given}: the mask value {repeated[0]} is given twice; give it one class")
     return dict(pairs)
+
+
+def parse_heads(text: str | None) -> Any:
+    """`"segment,classify"` to the tasks; None, or an empty text, to None."""
+    return tuple(part.strip() for part in text.split(",")) if text else None
+
+
+def parse_head_weights(items: list[str] | None) -> Any:
+    """`["detect=2"]` to weights by head."""
+    return parse_assignments(items, "--head-weight")
 
 
 def parse_integers(text: str, option: str) -> tuple[int, ...]:

@@ -16,7 +16,8 @@ def train(
     data: Annotated[
         Path | None, typer.Argument(help="Folder of images and masks, a table, or class folders.", show_default=False)
     ] = None,
-    task: Annotated[Literal["segment", "classify"] | None, typer.Option(help="By default from the data.")] = None,
+    task: options.Task = None,
+    heads: options.Heads = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; by default runs/DATA-NETWORK-N.")
     ] = None,
@@ -43,6 +44,9 @@ def train(
         list[str] | None, typer.Option(help="name=value, as width=24.", rich_help_panel=NETWORK)
     ] = None,
     decoder_option: Annotated[list[str] | None, typer.Option(help="name=value.", rich_help_panel=NETWORK)] = None,
+    detect_option: Annotated[
+        list[str] | None, typer.Option(help="name=value of the head of boxes, as channels=64.", rich_help_panel=NETWORK)
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.", rich_help_panel=TRAINING)] = None,
     budget: Annotated[
         str | None, typer.Option(help="Time for the training, as 90s, 10m, 1h30m.", rich_help_panel=TRAINING)
@@ -77,6 +81,9 @@ def train(
     loss: Annotated[str | None, typer.Option(help="ce_dice, ce, dice or focal.", rich_help_panel=TRAINING)] = None,
     class_weights: Annotated[
         str | None, typer.Option(help="balanced, or one number per class: 1,5,2.", rich_help_panel=TRAINING)
+    ] = None,
+    head_weight: Annotated[
+        list[str] | None, typer.Option(help="Of several heads' losses, as detect=2.", rich_help_panel=TRAINING)
     ] = None,
     border_weight: Annotated[
         float | None,
@@ -128,6 +135,7 @@ def train(
     train_run(
         data,
         task=task,
+        heads=options.parse_heads(heads),
         output=output,
         config=config,
         resume=resume,
@@ -141,6 +149,7 @@ def train(
         weights=weights,
         backbone_options=options.parse_assignments(backbone_option, "--backbone-option"),
         decoder_options=options.parse_assignments(decoder_option, "--decoder-option"),
+        detect_options=options.parse_assignments(detect_option, "--detect-option"),
         epochs=epochs,
         budget=budget,
         batch_size=batch_size,
@@ -154,6 +163,7 @@ def train(
         learning_rate=learning_rate,
         loss=loss,
         class_weights=options.parse_class_weights(class_weights) if class_weights else None,
+        head_weights=options.parse_head_weights(head_weight),
         border_weight=border_weight,
         label_smoothing=label_smoothing,
         mixup=mixup,

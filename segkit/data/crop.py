@@ -10,11 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.ops.boxes import box_areas, clip_boxes, has_area
 from segkit.ops.sizes import pad_mirrored
-from segkit.structures import IGNORE_INDEX
+from segkit.structures import IGNORE_INDEX, Boxes
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+LEAST_SHOWN = 0.5
+"""Share of an object's box that must lie in a crop for the object to be learnt there."""
 
 
 class Window(NamedTuple):
@@ -30,19 +34,23 @@ def choose_window(
     image_size: Size,
     size: Size,
     generator: np.random.Generator,
-    mask: NDArray[np.int16] | None = None,
+    shown: NDArray[np.int16] | Boxes | None = None,
     foreground: Collection[int] = (),
     foreground_share: float = 0.0,
 ) -> Window:
     """A random window of `size` in an image, centred and reaching beyond it along an axis where the image is smaller.
 
     With probability `foreground_share` the window lies around the foreground: one of the `foreground` classes present
-    in `mask` is drawn (rare ones as likely as common), then one of its pixels, and a window with this pixel in its
-    middle half. Else, and where no such class is present, every position is equally likely.
+    in `shown`, a mask or boxes, is drawn (rare ones as likely as common), then one of its pixels or boxes, and a window
+    with this pixel, or the middle of this box, in its middle half. Else, and where no such class is present, every
+    position is equally likely.
     """
     pixel = None
-    if mask is not None and generator.random() < foreground_share:
-        pixel = _foreground_pixel(mask, foreground, generator)
+    if shown is not None and generator.random() < foreground_share:
+        if isinstance(shown, Boxes):
+            pixel = _middle_of_object(shown, foreground, generator)
+        else:
+            pixel = _foreground_pixel(shown, foreground, generator)
     ranges = [_range(length, crop) for length, crop in zip(image_size, size, strict=True)]
     if pixel is not None:
         ranges = [_around(p, crop, *allowed) for p, crop, allowed in zip(pixel, size, ranges, strict=True)]
@@ -62,13 +70,45 @@ def cut_image(image: NDArray[Any], window: Window) -> NDArray[Any]:
     return pad_mirrored(image[inside].transpose(2, 0, 1), padding).transpose(1, 2, 0)
 
 
-def cut_mask(mask: NDArray[np.int16], window: Window) -> NDArray[np.int16]:
-    """The window of a mask (H, W), `IGNORE_INDEX` beyond the border: nothing is learned from what was made up."""
+def cut_mask(mask: NDArray[Any], window: Window) -> NDArray[Any]:
+    """The window of a mask or of ids (H, W), `IGNORE_INDEX` beyond the border: nothing is learned from made-up pixels."""
     inside, (top, bottom, left, right) = _split(mask.shape, window)
     return np.pad(mask[inside], ((top, bottom), (left, right)), constant_values=IGNORE_INDEX)
 
 
-def resize_mask(mask: NDArray[np.int16], size: Size) -> NDArray[np.int16]:
+def cut_boxes(boxes: Boxes, window: Window, image_size: Size, size: Size) -> Boxes:
+    """The boxes in a window of an image, in pixels of the window resized to `size`.
+
+    An object of which at least half shows in the window stays, cut to it. Where less of it shows, and where the window
+    reaches beyond the image and shows it mirrored, is a region that does not count, label `IGNORE_INDEX`.
+
+    Args:
+        boxes: of the whole image.
+        window: may reach beyond the border.
+        image_size: (H, W).
+        size: (H, W) that the window is resized to.
+    """
+    seen = clip_boxes(boxes.corners - np.array([window.left, window.top] * 2, np.float32), window[2:])
+    shares = box_areas(seen) / box_areas(boxes.corners).clip(min=1e-9)
+    labels = np.where(shares >= LEAST_SHOWN, boxes.labels, IGNORE_INDEX)
+    outside = _outside(window, image_size)
+    corners = np.concatenate([seen, outside])
+    labels = np.concatenate([labels, np.full(len(outside), IGNORE_INDEX)])
+    kept = has_area(corners)
+    scale = np.array([size[1] / window.width, size[0] / window.height] * 2, np.float32)
+    return Boxes(corners[kept] * scale, labels[kept].astype(np.int64))
+
+
+def _outside(window: Window, image_size: Size) -> NDArray[np.float32]:
+    """(4, 4) boxes, in pixels of the window, of what lies above, below, left and right of the image."""
+    height, width = window.height, window.width
+    top, left = -window.top, -window.left
+    bottom, right = top + image_size[0], left + image_size[1]
+    bands = [(0, 0, width, top), (0, bottom, width, height), (0, 0, left, height), (right, 0, width, height)]
+    return np.array(bands, np.float32)
+
+
+def resize_mask(mask: NDArray[Any], size: Size) -> NDArray[Any]:
     """Resize (H, W) by taking the nearest pixel."""
     if mask.shape == size:
         return mask
@@ -100,6 +140,18 @@ def _foreground_pixel(
     positions = np.flatnonzero(flat == chosen)
     row, column = divmod(int(positions[generator.integers(len(positions))]), mask.shape[1])
     return row, column
+
+
+def _middle_of_object(
+    boxes: Boxes, foreground: Collection[int], generator: np.random.Generator
+) -> tuple[int, int] | None:
+    """Row and column of the middle of a box, each class that is present and each of its boxes equally likely."""
+    present = np.intersect1d(boxes.labels, list(foreground))
+    if not len(present):
+        return None
+    chosen = np.flatnonzero(boxes.labels == present[generator.integers(len(present))])
+    left, top, right, bottom = boxes.corners[chosen[generator.integers(len(chosen))]]
+    return int((top + bottom) / 2), int((left + right) / 2)
 
 
 def _split(size: tuple[int, ...], window: Window) -> tuple[tuple[slice, slice], tuple[int, int, int, int]]:

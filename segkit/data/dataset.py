@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,22 +14,25 @@ from torch.utils.data import Dataset
 
 from segkit.data.augment import Augmenter, Mask
 from segkit.data.border_weights import Weights, border_weights
-from segkit.data.crop import Size, Window, choose_window, cut_image, cut_mask, resize_mask, scaled_size
+from segkit.data.borders import draw_cells
+from segkit.data.crop import Size, Window, choose_window, cut_boxes, cut_image, cut_mask, resize_mask, scaled_size
 from segkit.data.facts import ImageFacts
 from segkit.data.image_io import read_mask
 from segkit.data.loader import Draw
-from segkit.data.samples import load_sample
+from segkit.data.samples import load_targets
 from segkit.errors import DataError
+from segkit.ops.boxes import boxes_of_ids
 from segkit.pipeline import Pipeline, Scale, resize
-from segkit.structures import ClassMap, Progress, Record, Sample, TaskName
+from segkit.structures import IGNORE_INDEX, Boxes, ClassMap, Instances, Progress, Record, Sample, TaskName
 
 MASK_BYTES = np.dtype(np.int16).itemsize
+ID_BYTES = np.dtype(np.int32).itemsize
 WEIGHT_BYTES = np.dtype(np.float32).itemsize
 
 
-def decoded_bytes(images: Iterable[ImageFacts], masks: bool, weights: bool = False) -> int:
-    """Memory that the decoded images take, with their masks as class indices and border weights where asked."""
-    targets = masks * MASK_BYTES + weights * WEIGHT_BYTES
+def decoded_bytes(images: Iterable[ImageFacts], heads: Collection[TaskName], weights: bool = False) -> int:
+    """Memory that the decoded images take, with masks and ids of objects where heads learn them, and border weights."""
+    targets = ("segment" in heads) * MASK_BYTES + ("instances" in heads) * ID_BYTES + weights * WEIGHT_BYTES
     return sum(
         image.size[0] * image.size[1] * (image.channels * np.dtype(image.dtype).itemsize + targets) for image in images
     )
@@ -44,24 +47,25 @@ class _Loaded(NamedTuple):
 
 
 class TrainingSet(Dataset[dict[str, Tensor]]):
-    """Crops (segment) or resized images, cropped where the pipeline says so (classify), augmented and normalized.
+    """Crops, or for classification alone whole images, cropped where the pipeline says so; augmented and normalized.
 
     Each is a function of its draw alone.
 
-    Items are `"image"` (C, H, W) float32 and `"mask"` (H, W) int64 or `"label"` () int64; with border weights
-    `"border_weight"` (H, W) float32 as well. Where the pipeline has a margin, the image is that much higher and wider
-    on each side: it shows what surrounds the crop, mirrored beyond the border of the whole image.
+    Items are `"image"` (C, H, W) float32 and the targets of the heads: `"mask"` (H, W) int64, with border weights
+    `"border_weight"` (H, W) float32; `"cells"` (H, W) int64, see `draw_cells`; `"boxes"` (M, 4) float32 in pixels of
+    the crop and `"box_label"` (M,) int64; `"label"` () int64. Of a target that a record has not, nothing counts: it is
+    `IGNORE_INDEX` everywhere. Where the pipeline has a margin, the image is that much higher and wider on each side: it
+    shows what surrounds the crop, mirrored beyond the border of the whole image.
 
     Args:
-        records: the training records, all with a mask (segment) or a label (classify).
-        classes: what the values in the masks, or the labels, mean.
+        records: the training records, each with a target of some head.
+        heads: what is learnt, each with its classes.
         pipeline: turns stored values into the network's input.
         augmenter: random changes, one seed per draw.
-        crop: height and width of the crops in pixels; for classification the pipeline's `size` is taken instead, and
-            where it has a `center_crop` a window of that size drawn at random.
+        crop: height and width of the crops in pixels; for classification alone the pipeline's `size` is taken instead,
+            and where it has a `center_crop` a window of that size drawn at random.
         seed: seed of every draw, together with the draw's epoch and position.
-        foreground_share: share of the crops that are placed around a foreground class.
-        task: which target the items have.
+        foreground_share: share of the crops that are placed around a foreground class, or an object.
         border_weight: the largest of the `border_weights`; 0: none.
         numbered_objects: whether the mask files number the objects, which then are the cells of the border weights.
     """
@@ -69,26 +73,25 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
     def __init__(
         self,
         records: Sequence[Record],
-        classes: ClassMap,
+        heads: Mapping[TaskName, ClassMap],
         pipeline: Pipeline,
         augmenter: Augmenter,
         crop: Size,
         seed: int = 0,
         foreground_share: float = 0.5,
-        task: TaskName = "segment",
         border_weight: float = 0.0,
         numbered_objects: bool = False,
     ) -> None:
-        if task == "classify" and pipeline.size is None:
+        self.whole_images = set(heads) == {"classify"}
+        if self.whole_images and pipeline.size is None:
             raise ValueError("classification needs a pipeline with a size, every image is resized to it")
         self.records = tuple(records)
-        self.classes = classes
+        self.heads = dict(heads)
         self.pipeline = pipeline
         self.augmenter = augmenter
         self.crop = crop
         self.seed = seed
         self.foreground_share = foreground_share
-        self.task = task
         self.border_weight = border_weight
         self.numbered_objects = numbered_objects
         self._kept: tuple[_Loaded, ...] = ()
@@ -99,7 +102,8 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
     def __getitem__(self, draw: Draw) -> dict[str, Tensor]:
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
         loaded = self._kept[draw.index] if self._kept else self._load(self.records[draw.index])
-        return self._segment(loaded, generator) if self.task == "segment" else self._classify(loaded.sample, generator)
+        self._require_target(loaded.sample)
+        return self._whole(loaded.sample, generator) if self.whole_images else self._crop(loaded, generator)
 
     def keep_in_memory(self, progress: Progress | None = None) -> None:
         """Decode every record now and keep it; `progress` is called with (done, total) after each.
@@ -115,50 +119,118 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
 
     def _load(self, record: Record) -> _Loaded:
         """A record's sample, its scale, and its border weights where they are asked for."""
-        sample = load_sample(record, self.classes, self.task)
+        sample = load_targets(record, self.heads)
         scale = self.pipeline.scale_of(sample.image)
         if not self.border_weight or sample.mask is None:
             return _Loaded(sample, scale)
         objects = read_mask(record.mask) if self.numbered_objects and isinstance(record.mask, Path) else None
-        return _Loaded(sample, scale, border_weights(sample.mask, self.classes, self.border_weight, objects))
+        return _Loaded(sample, scale, border_weights(sample.mask, self.heads["segment"], self.border_weight, objects))
 
-    def _segment(self, loaded: _Loaded, generator: np.random.Generator) -> dict[str, Tensor]:
-        sample, scale, weights = loaded
-        if sample.mask is None:
-            raise DataError(f"{sample.record.id} has no mask; segmentation trains on images with masks only")
-        window, margin = self._window(sample.mask, generator), self.pipeline.margin
-        size = self.crop[0] + 2 * margin, self.crop[1] + 2 * margin
-        unit = resize(self.pipeline.to_unit(cut_image(sample.image, window), scale), size)
-        target: Mask = resize_mask(cut_mask(sample.mask, window), size)
-        if weights is not None:
-            target = np.dstack([target, resize(cut_image(weights[..., None], window), size)]).astype(np.float32)
-        unit, changed = self.augmenter(unit, target, _seed(generator))
-        assert changed is not None
-        changed = changed[margin : size[0] - margin, margin : size[1] - margin]
-        mask = changed if weights is None else changed[..., 0]
-        item = {"image": self._tensor(unit), "mask": torch.from_numpy(np.ascontiguousarray(mask, np.int64))}
-        if weights is not None:
-            item["border_weight"] = torch.from_numpy(np.ascontiguousarray(changed[..., 1], np.float32))
-        return item
+    def _require_target(self, sample: Sample) -> None:
+        if all(target is None for target in (sample.mask, sample.instances, sample.boxes, sample.label)):
+            raise DataError(f"{sample.record.id} has no target to {' or '.join(self.heads)}, which training needs")
 
-    def _window(self, mask: NDArray[np.int16], generator: np.random.Generator) -> Window:
-        """A window for one crop, with the pipeline's margin, magnified as the crop is, around it."""
-        size = scaled_size(self.crop, self.augmenter.scale, generator)
-        inner = choose_window(mask.shape, size, generator, mask, self.classes.foreground, self.foreground_share)
-        rows, columns = (round(self.pipeline.margin * cut / crop) for cut, crop in zip(size, self.crop, strict=True))
-        return Window(inner.top - rows, inner.left - columns, inner.height + 2 * rows, inner.width + 2 * columns)
-
-    def _classify(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
-        if sample.label is None:
-            raise DataError(f"{sample.record.id} has no label; classification trains on labelled images only")
+    def _whole(self, sample: Sample, generator: np.random.Generator) -> dict[str, Tensor]:
         unit = self.pipeline.to_unit(sample.image)
         if self.pipeline.center_crop is not None:
             unit = cut_image(unit, choose_window(unit.shape[:2], self.pipeline.center_crop, generator))
         unit, _ = self.augmenter(unit, None, _seed(generator))
-        return {"image": self._tensor(unit), "label": torch.tensor(sample.label)}
+        return {"image": self._tensor(unit), "label": _label(sample)}
+
+    def _crop(self, loaded: _Loaded, generator: np.random.Generator) -> dict[str, Tensor]:
+        sample, margin = loaded.sample, self.pipeline.margin
+        window = self._window(sample, generator)
+        size = self.crop[0] + 2 * margin, self.crop[1] + 2 * margin
+        unit = resize(self.pipeline.to_unit(cut_image(sample.image, window), loaded.scale), size)
+        maps = self._maps(loaded, window, size)
+        boxes = self._boxes(sample, window, size) if "detect" in self.heads else None
+        stacked: Mask | None = _stacked(list(maps.values())) if maps else None
+        unit, changed, boxes = self.augmenter.change(unit, stacked, boxes, _seed(generator))
+        if maps and changed is not None:
+            seen = changed[margin : size[0] - margin, margin : size[1] - margin]
+            maps = dict(zip(maps, [seen] if len(maps) == 1 else np.moveaxis(seen, 2, 0), strict=True))
+        return {"image": self._tensor(unit), **self._targets(sample, maps, boxes)}
+
+    def _maps(self, loaded: _Loaded, window: Window, size: Size) -> dict[str, NDArray[Any]]:
+        """The targets of pixels in the window, resized: class indices, border weights, ids of objects."""
+        sample, maps = loaded.sample, {}
+        if "segment" in self.heads:
+            maps["mask"] = _cut(sample.mask, window, size)
+        if loaded.weights is not None:
+            maps["border_weight"] = resize(cut_image(loaded.weights[..., None], window), size)[..., 0]
+        if "instances" in self.heads:
+            maps["ids"] = _cut(None if sample.instances is None else sample.instances.ids, window, size)
+        return maps
+
+    def _boxes(self, sample: Sample, window: Window, size: Size) -> Boxes:
+        """The boxes in the window; one that does not count over all of it where they are not known."""
+        if sample.boxes is None:
+            everything = np.array([[0, 0, size[1], size[0]]], np.float32)
+            return Boxes(everything, np.array([IGNORE_INDEX], np.int64))
+        return cut_boxes(sample.boxes, window, (sample.image.shape[0], sample.image.shape[1]), size)
+
+    def _targets(self, sample: Sample, maps: Mapping[str, NDArray[Any]], boxes: Boxes | None) -> dict[str, Tensor]:
+        """The targets of the crop as tensors."""
+        targets: dict[str, Tensor] = {}
+        if "mask" in maps:
+            targets["mask"] = torch.from_numpy(np.ascontiguousarray(maps["mask"], np.int64))
+        if "border_weight" in maps:
+            targets["border_weight"] = torch.from_numpy(np.ascontiguousarray(maps["border_weight"], np.float32))
+        if "ids" in maps:
+            labels = np.empty(0, np.int64) if sample.instances is None else sample.instances.labels
+            shown = Instances(np.ascontiguousarray(maps["ids"], np.int32), labels)
+            targets["cells"] = torch.from_numpy(draw_cells(shown, border=self.heads["instances"].num_classes))
+        if boxes is not None:
+            corners = boxes.corners - np.float32(self.pipeline.margin)
+            targets |= {"boxes": torch.from_numpy(corners), "box_label": torch.from_numpy(boxes.labels)}
+        if "classify" in self.heads:
+            targets["label"] = _label(sample)
+        return targets
+
+    def _window(self, sample: Sample, generator: np.random.Generator) -> Window:
+        """A window for one crop, with the pipeline's margin, magnified as the crop is, around it."""
+        size = scaled_size(self.crop, self.augmenter.scale, generator)
+        shown, foreground = _foreground(sample, self.heads)
+        image_size = sample.image.shape[0], sample.image.shape[1]
+        inner = choose_window(image_size, size, generator, shown, foreground, self.foreground_share)
+        rows, columns = (round(self.pipeline.margin * cut / crop) for cut, crop in zip(size, self.crop, strict=True))
+        return Window(inner.top - rows, inner.left - columns, inner.height + 2 * rows, inner.width + 2 * columns)
 
     def _tensor(self, unit: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(self.pipeline.normalize(unit))
+
+
+def _foreground(
+    sample: Sample, heads: Mapping[TaskName, ClassMap]
+) -> tuple[NDArray[np.int16] | Boxes | None, tuple[int, ...]]:
+    """What crops are placed around: classes of the mask, or of the objects."""
+    if sample.mask is not None:
+        return sample.mask, heads["segment"].foreground
+    if sample.boxes is not None:
+        return sample.boxes, heads["detect"].foreground
+    if sample.instances is not None:
+        ids, labels = sample.instances.ids, sample.instances.labels
+        found = Boxes(boxes_of_ids(ids, len(labels)), labels)
+        return found, heads["instances"].foreground
+    return None, ()
+
+
+def _cut(map_: NDArray[Any] | None, window: Window, size: Size) -> NDArray[Any]:
+    """The window of a map (H, W), resized; `IGNORE_INDEX` beyond the border, and everywhere where there is none."""
+    if map_ is None:
+        return np.full(size, IGNORE_INDEX, np.int16)
+    return resize_mask(cut_mask(map_, window), size)
+
+
+def _stacked(maps: Sequence[NDArray[Any]]) -> Mask:
+    """One map (H, W) as it is, several as (H, W, M) float32."""
+    if len(maps) == 1 and maps[0].dtype == np.int16:
+        return maps[0]
+    return np.dstack(maps).astype(np.float32) if len(maps) > 1 else maps[0].astype(np.float32)
+
+
+def _label(sample: Sample) -> Tensor:
+    return torch.tensor(IGNORE_INDEX if sample.label is None else sample.label)
 
 
 def _seed(generator: np.random.Generator) -> int:

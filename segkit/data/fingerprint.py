@@ -11,7 +11,7 @@ from typing import Any
 from segkit.data.facts import ImageFacts, class_pixels
 from segkit.data.normalization import measure_foreground, measure_intensities
 from segkit.data.opening import OpenDataset
-from segkit.structures import PARTS, Progress
+from segkit.structures import MASKED, PARTS, Progress
 
 
 def fingerprint(dataset: OpenDataset, foreground: bool = False, progress: Progress | None = None) -> dict[str, Any]:
@@ -93,4 +93,4 @@ def _class_counts(dataset: OpenDataset) -> dict[str, dict[str, dict[str, int]]]:
                 for index, number in class_pixels(dataset.facts.masks[record.id], dataset.classes).items():
                     pixels[part][names[index]] += number
                     images[part][names[index]] += 1
-    return {"class_pixels": pixels, "class_images": images} if dataset.task == "segment" else {"class_images": images}
+    return {"class_pixels": pixels, "class_images": images} if dataset.task in MASKED else {"class_images": images}

@@ -10,6 +10,9 @@ from segkit.data.findings import Finding
 from segkit.data.rules import finding
 from segkit.structures import ClassMap
 
+NO_CLASSES = ("object",)
+"""In place of classes where no image is left, or none shows an object; the check has errors about both."""
+
 
 def resolve_labels(declared: ClassFile | None, labels: Mapping[str, Sequence[str]]) -> ClassDecision:
     """Decide the class map of a set to classify, or to find objects in; it has no background, every class counts.
@@ -20,7 +23,7 @@ def resolve_labels(declared: ClassFile | None, labels: Mapping[str, Sequence[str
         labels: the labels of each image, or of its objects, by record id.
     """
     if declared is None:
-        return ClassDecision(ClassMap(tuple(_in_order(_distinct(labels))), background=None))
+        return ClassDecision(ClassMap(tuple(_in_order(_distinct(labels))) or NO_CLASSES, background=None))
     classes = ClassMap(declared.names, declared.colors, declared.ids, background=None)
     return ClassDecision(classes, findings=tuple(check_labels(labels, classes, declared.source)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from segkit.structures import IGNORE_INDEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,27 @@ def training_loader(
         num_workers=workers,
         pin_memory=pin_memory,
         drop_last=len(sampler) >= batch_size,
+        collate_fn=collate,
         worker_init_fn=_settle_worker,
         # Its own generator: the loader would otherwise take its workers' seeds from torch's global one, and a resumed
         # run, which starts its loader at another moment, would find another state there.
         generator=torch.Generator().manual_seed(sampler.seed),
         **ahead,
     )
+
+
+def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Samples to a batch: tensors stacked, boxes filled up to one number by those without area, which do not count."""
+    longest = max((len(item["boxes"]) for item in items if "boxes" in item), default=0)
+    return {name: torch.stack([_filled(name, item[name], longest) for item in items]) for name in items[0]}
+
+
+def _filled(name: str, tensor: Tensor, longest: int) -> Tensor:
+    if name not in ("boxes", "box_label"):
+        return tensor
+    fill = 0 if name == "boxes" else IGNORE_INDEX
+    rows = tensor.new_full((longest - len(tensor), *tensor.shape[1:]), fill)
+    return torch.cat([tensor, rows])
 
 
 def _settle_worker(_: int) -> None:

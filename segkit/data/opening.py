@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from segkit.data.scan import Facts, scan
 from segkit.data.split import Split, group_records, split_records, strata
 from segkit.errors import DataError, UsageError, nearest
 from segkit.ops.words import counted
-from segkit.structures import PARTS, ClassMap, Progress, Record, TaskName
+from segkit.structures import MASKED, PARTS, TASKS, ClassMap, Progress, Record, TaskName
 
 SHOWN_FILES = 5
 
@@ -43,6 +43,7 @@ class OpenDataset:
         records: the usable images, groups and splits filled in.
         split_origin: where the splits come from, said aloud.
         notes: rules found while reading that the user should know.
+        further: of several heads those beside the main one, each with its classes.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class OpenDataset:
     records: tuple[Record, ...]
     split_origin: str
     notes: tuple[str, ...] = ()
+    further: Mapping[TaskName, ClassMap] = field(default_factory=dict)
 
     def split(self, part: str) -> tuple[Record, ...]:
         """The images of `"train"`, `"val"` or `"test"`, or every image for `"all"`; raises `UsageError` otherwise."""
@@ -69,7 +71,7 @@ class OpenDataset:
     @property
     def heads(self) -> Mapping[TaskName, ClassMap]:
         """What a network can learn from it, each with its classes; the main one first."""
-        return {self.task: self.classes}
+        return {self.task: self.classes, **self.further}
 
     @property
     def unit(self) -> Literal["image", "group"]:
@@ -119,8 +121,9 @@ def open_dataset(
     root: str | Path,
     config: DataConfig = DataConfig(),  # noqa: B008, frozen
     progress: Progress | None = None,
-    classes: ClassMap | None = None,
+    classes: ClassMap | Mapping[TaskName, ClassMap] | None = None,
     task: TaskName | None = None,
+    heads: Collection[TaskName] = (),
 ) -> OpenDataset:
     """List, scan, understand, split and check a data set.
 
@@ -128,13 +131,37 @@ def open_dataset(
         root: folder or table.
         config: everything its files do not say, or say differently.
         progress: told the number of files scanned and their total.
-        classes: the classes of a model that is to be evaluated. The masks are read with them, nothing is cut into
-            parts, and what matters to training alone is not checked.
+        classes: the classes of a model that is to be evaluated, of several heads by their names. The masks are read
+            with them, nothing is cut into parts, and what matters to training alone is not checked.
         task: which targets to read where the data has several.
+        heads: several tasks whose targets are read together, in the place of `task`; an image may have any of them.
 
     Raises:
         UsageError: the folder, an option, or a file named in an option is wrong. Problems of the data itself raise
             nothing: they are the `findings`, and `require_usable` raises for them.
+    """
+    given = classes if isinstance(classes, Mapping) else {}
+    if len(heads) < 2:
+        single = next(iter(heads), task)
+        known = classes if isinstance(classes, ClassMap) else None if single is None else given.get(single)
+        return _open(root, config, progress, known, single)
+    first, *others = (head for head in TASKS if head in heads)
+    main = _open(root, config, progress, given.get(first), first)
+    parts = {record.unit: record.split for record in main.records}
+    return _joined(main, [_open(root, config, progress, given.get(head), head, parts) for head in others])
+
+
+def _open(
+    root: str | Path,
+    config: DataConfig,
+    progress: Progress | None,
+    classes: ClassMap | None,
+    task: TaskName | None,
+    parts: Mapping[str, str | None] | None = None,
+) -> OpenDataset:
+    """The data set with the targets of one task; `parts` has the part of every unit that another head has put in one.
+
+    Units it does not name go into the training part.
     """
     apply_allowed((), config.allow)  # a misspelt code is refused before anything is read
     root = Path(root)
@@ -145,6 +172,9 @@ def open_dataset(
     about_classes = _with_files(decision.findings, grouped, root)
     findings = [*listing.findings, *about_classes, *check_files(grouped, facts, root)]
     records = _usable(grouped, findings)
+    if parts is not None:
+        records = [replace(record, split=parts.get(record.unit, "train")) for record in records]
+        config = config.model_copy(update={"split": None})
     if classes is None:
         presence = _presence(records, facts, decision.class_map, listing.task)
         wanted = strata(records, presence, config.stratify)
@@ -178,6 +208,40 @@ def open_dataset(
     )
 
 
+def _joined(main: OpenDataset, others: Sequence[OpenDataset]) -> OpenDataset:
+    """One data set of the images of all, each with all its targets."""
+    records = {record.id: record for record in main.records}
+    images, masks = dict(main.facts.images), dict(main.facts.masks)
+    findings, notes = dict.fromkeys(main.findings), dict.fromkeys(main.notes)
+    for other in others:
+        for record in other.records:
+            records[record.id] = _merged(records[record.id], record) if record.id in records else record
+        images, masks = {**other.facts.images, **images}, {**other.facts.masks, **masks}
+        findings |= dict.fromkeys(other.findings)
+        notes |= dict.fromkeys([*other.notes, f"classes to {other.task}: {', '.join(other.classes.names[:20])}"])
+    counts = ", ".join(f"{each.task} {counted(len(each.records), 'image')}" for each in (main, *others))
+    return replace(
+        main,
+        records=tuple(records[id_] for id_ in sorted(records)),
+        facts=Facts(images, masks, main.facts.notes),
+        findings=tuple(findings),
+        notes=(*notes, f"targets: {counts}"),
+        further={other.task: other.classes for other in others},
+    )
+
+
+def _merged(one: Record, other: Record) -> Record:
+    """One image with the targets of both records; objects of the one that marks more of them."""
+    marked = [record.annotation for record in (one, other) if record.annotation is not None]
+    return replace(
+        one,
+        mask=one.mask if one.mask is not None else other.mask,
+        label=one.label if one.label is not None else other.label,
+        instances=one.instances or other.instances,
+        annotation=max(marked, key=lambda annotation: len(annotation.objects), default=None),
+    )
+
+
 def describe_finding(found: Finding) -> str:
     """One line: severity, code, message, and the first files."""
     more = len(found.files) - SHOWN_FILES
@@ -206,7 +270,7 @@ def _declared(listing: Listing, config: DataConfig) -> ClassFile | None:
 
 def _decide_classes(listing: Listing, config: DataConfig, facts: Facts) -> ClassDecision:
     """The classes as the options, the class file and the files themselves say."""
-    if listing.task == "segment":
+    if listing.task in MASKED:
         return resolve_class_map(config, listing.declared_classes(), _masks(listing, facts), listing.numbered)
     return resolve_labels(_declared(listing, config), _labels(listing))
 
@@ -224,7 +288,7 @@ def _class_list(listing: Listing, config: DataConfig) -> str | None:
 
 def _given(listing: Listing, classes: ClassMap, facts: Facts) -> ClassDecision:
     """The classes of a model, and what does not fit them."""
-    if listing.task == "segment":
+    if listing.task in MASKED:
         return ClassDecision(classes, findings=tuple(check_values(_masks(listing, facts), classes)))
     return ClassDecision(classes, findings=tuple(check_labels(_labels(listing), classes, "the model")))
 

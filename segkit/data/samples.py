@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from segkit.data.drawing import draw_classes
 from segkit.data.image_io import read_channels, read_mask
+from segkit.data.objects import boxes_of, instances_of
 from segkit.errors import DataError
-from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample, TaskName
+from segkit.structures import IGNORE_INDEX, ClassMap, Instances, Record, Sample, TaskName
 
 
 def load_sample(record: Record, classes: ClassMap, task: TaskName = "segment") -> Sample:
@@ -24,18 +25,34 @@ def load_targets(record: Record, heads: Mapping[TaskName, ClassMap]) -> Sample:
 
     Raises:
         UnreadableFileError: a file that cannot be read as an image.
-        DataError: a mask value or label that is no class, or a mask of another size than its image.
+        DataError: a mask value or label that is no class, or a target of another size than its image.
     """
     raster = read_channels(record.image_files)
     image = raster.image()
-    mask = _mask(record, heads["segment"], image.shape[:2]) if "segment" in heads else None
+    size = image.shape[0], image.shape[1]
+    mask = _mask(record, heads["segment"], size) if "segment" in heads else None
     if mask is not None and mask.shape != image.shape[:2]:
         raise DataError(
             f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
             f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
         )
     label = _label_index(record, heads["classify"]) if "classify" in heads and record.label is not None else None
-    return Sample(record, image, mask, label, spacing=raster.spacing)
+    boxes = boxes_of(record.annotation, heads["detect"], size) if "detect" in heads and record.annotation else None
+    instances = _instances(record, heads["instances"], size) if "instances" in heads else None
+    return Sample(record, image, mask, label, boxes, instances, raster.spacing)
+
+
+def target_of(sample: Sample, task: TaskName) -> object:
+    """The sample's target of a head; None where it has none."""
+    targets: dict[TaskName, object] = {
+        "segment": sample.mask, "instances": sample.instances, "detect": sample.boxes, "classify": sample.label
+    }  # fmt: skip
+    return targets[task]
+
+
+def _instances(record: Record, classes: ClassMap, size: tuple[int, int]) -> Instances | None:
+    beside = record.instances is not None and isinstance(record.mask, Path)
+    return instances_of(record, classes, size, _mask(record, classes, size) if beside else None)
 
 
 def _mask(record: Record, classes: ClassMap, size: tuple[int, int]) -> NDArray[np.int16] | None:

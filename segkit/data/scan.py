@@ -13,29 +13,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segkit.data.drawing import draw_classes
-from segkit.data.facts import (
-    ImageFacts,
-    MaskFacts,
-    count_values,
-    from_plain,
-    hidden_share,
-    measure_intensities,
-    pixel_hash,
-    to_plain,
-)
+from segkit.data.facts import ImageFacts, MaskFacts, from_plain, hidden_share, pixel_hash, to_plain
 from segkit.data.image_io import read_channels, read_raster
 from segkit.data.near_duplicates import thumbnail
+from segkit.data.pixel_statistics import count_values, measure_intensities
+from segkit.data.readers._size import decoded_bytes
+from segkit.data.room import Room
 from segkit.data.scan_cache import ScanCache
 from segkit.errors import DataError, UnreadableFileError
-from segkit.pipeline import convert_channels
-from segkit.structures import Annotation, MaskFile, Progress, Record, TaskName
+from segkit.ops.blocks import blocks
+from segkit.structures import MASKED, Annotation, MaskFile, Progress, Record, TaskName
 
 __all__ = ["Facts", "ImageFacts", "MaskFacts", "scan"]
 
 LARGE = 2**26
 """Pixels from which on the size that a file of objects states is not believed: a mask of it takes some bytes each."""
+
+ROOM = 2**29
+"""Bytes of pixels that are decoded at once, unless one image alone has more: decoding and counting take as many again.
+"""
 
 Convert = Literal["gray", "rgb"] | None
 
@@ -69,7 +68,7 @@ def scan(
         convert: conversion after which mean, deviation and range are measured, so that they are those training sees.
         task: which targets are wanted; those of other tasks need no reading.
     """
-    jobs = [*_image_jobs(records, convert), *(_mask_jobs(records) if task == "segment" else ())]
+    jobs = [*_image_jobs(records, convert), *(_mask_jobs(records) if task in MASKED else ())]
     cache = ScanCache([path for job in jobs for path in job.paths], _variant(convert))
     facts: dict[str, dict[str, Any]] = {"image": {}, "mask": {}}
     missing = []
@@ -145,9 +144,14 @@ def _annotation_files(annotation: Annotation) -> Iterator[Path]:
 
 def _measure_all(jobs: Sequence[_Job]) -> Iterator[tuple[_Job, ImageFacts | MaskFacts]]:
     """Threads, because decoding, hashing and counting leave Python's lock, and facts need no copying back."""
-    pool = ThreadPoolExecutor(max_workers=_processors())
+    pool, room = ThreadPoolExecutor(max_workers=_processors()), Room(ROOM)
+
+    def measure(job: _Job) -> ImageFacts | MaskFacts:
+        with room.hold(sum(map(decoded_bytes, job.paths))):
+            return job.measure()
+
     try:
-        yield from zip(jobs, pool.map(lambda job: job.measure(), jobs), strict=True)
+        yield from zip(jobs, pool.map(measure, jobs), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -163,7 +167,7 @@ def _measure_image(paths: Sequence[Path], convert: Convert) -> ImageFacts:
         image = raster.image()
     except UnreadableFileError as error:
         return ImageFacts(error=error.reason)
-    measured = measure_intensities(convert_channels(image, convert))
+    measured = measure_intensities(image, convert)
     return ImageFacts(
         size=image.shape[:2],
         channels=image.shape[2],
@@ -187,15 +191,14 @@ def _measure_image(paths: Sequence[Path], convert: Convert) -> ImageFacts:
 def _measure_mask(path: Path) -> MaskFacts:
     try:
         raster = read_raster(path)
-        mask = raster.mask()
+        values, distinct, dtype = count_values(raster.mask_blocks())
     except UnreadableFileError as error:
         return MaskFacts(error=error.reason)
-    values, distinct = count_values(mask)
     return MaskFacts(
-        size=mask.shape,
+        size=raster.pixels.shape[:2],
         values=values,
         distinct=distinct,
-        dtype=mask.dtype.name,
+        dtype=dtype,
         kind=raster.kind,
         lossy=raster.lossy,
         orientation=raster.orientation,
@@ -204,27 +207,32 @@ def _measure_mask(path: Path) -> MaskFacts:
 
 def _measure_class_files(files: Mapping[str, Path]) -> MaskFacts:
     """The facts of a mask that has one file per class."""
+    claimed: NDArray[np.bool_] | None = None
+    sizes, orientations, lossy, pixels = set(), set(), False, {}
     try:
-        rasters = [read_raster(path) for path in files.values()]
-        masks = [raster.mask() != 0 for raster in rasters]
+        for name, path in files.items():  # one after the other: a mask may have a hundred classes
+            raster = read_raster(path)
+            mask = raster.mask() != 0
+            sizes.add(mask.shape)
+            orientations.add(raster.orientation)
+            lossy |= raster.lossy
+            pixels[name] = int(np.count_nonzero(mask))
+            claimed = mask if claimed is None or claimed.shape != mask.shape else claimed | mask
     except UnreadableFileError as error:
         return MaskFacts(error=f"{error.path.name}: {error.reason}")
-    for what, stated in (
-        ("sizes", {mask.shape for mask in masks}),
-        ("orientations", {raster.orientation for raster in rasters}),
-    ):
+    for what, stated in (("sizes", sizes), ("orientations", orientations)):
         if len(stated) > 1:
             return MaskFacts(
                 error=f"the files of its classes have different {what}: {', '.join(map(str, sorted(stated)))}"
             )
     return MaskFacts(
-        size=masks[0].shape,
+        size=sizes.pop(),
         dtype="bool",
         kind="per-class",
-        classes={name: int(mask.sum()) for name, mask in zip(files, masks, strict=True)},
-        overlap=int((np.sum(masks, axis=0) - 1).clip(min=0).sum()),
-        lossy=any(raster.lossy for raster in rasters),
-        orientation=rasters[0].orientation,
+        classes=pixels,
+        overlap=sum(pixels.values()) - (0 if claimed is None else int(np.count_nonzero(claimed))),
+        lossy=lossy,
+        orientation=orientations.pop(),
     )
 
 
@@ -244,7 +252,8 @@ def _measure_objects(annotation: Annotation, image: Path) -> MaskFacts:
         painted = draw_classes(annotation, indices, size, unclaimed=len(indices), ignored=len(indices) + 1)
     except (DataError, UnreadableFileError) as error:
         return MaskFacts(error=str(error))
-    *pixels, _, ignored = np.bincount(painted.ravel(), minlength=len(indices) + 2).tolist()
+    counts = [np.bincount(block.ravel(), minlength=len(indices) + 2) for block in blocks(painted)]
+    *pixels, _, ignored = np.sum(counts, axis=0).tolist()
     return MaskFacts(
         size=size, dtype="bool", kind="objects", classes=dict(zip(indices, pixels, strict=True)), ignored=ignored
     )

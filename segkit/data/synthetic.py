@@ -35,7 +35,8 @@ instances/    number of the cell each pixel belongs to, 16-bit PNG, 0 = none
 classes.csv   id, name and colour of the classes
 split.csv     which images train, validate and test: 70/15/15
 boxes.csv     one box per cell, in pixels, x_max and y_max exclusive
-classification/labels.csv   the kind that most cells of an image are of
+labels.csv    the kind that most cells of an image are of
+classification/labels.csv   the same as a data set of its own
 """
 
 
@@ -75,14 +76,16 @@ def write_sample(
         write_mask(folders["masks"] / f"{name}.png", CLASSES.indices_to_ids(scene.mask), CLASSES)
         write_atomically(folders["instances"] / f"{name}.png", _png(scene.instances))
         boxes += [(f"images/{name}.png", *box) for box in _boxes(scene)]
-        labels.append((f"../images/{name}.png", CLASSES.names[scene.common_kind], parts[index]))
+        labels.append((f"images/{name}.png", CLASSES.names[scene.common_kind], parts[index]))
         if progress is not None:
             progress(index + 1, count)
     colors = [(index, name, *CLASSES.colors[index]) for index, name in enumerate(CLASSES.names)]
     write_atomically(out / "classes.csv", _table(("id", "name", "r", "g", "b"), colors))
     write_atomically(out / "split.csv", _table(("id", "split"), zip(names, parts, strict=True)))
     write_atomically(out / "boxes.csv", _table(("image", "cell", "class", "x_min", "y_min", "x_max", "y_max"), boxes))
-    write_atomically(folders["classification"] / "labels.csv", _table(("image", "label", "split"), labels))
+    write_atomically(out / "labels.csv", _table(("image", "label"), [row[:2] for row in labels]))
+    beside = [(f"../{image}", label, part) for image, label, part in labels]
+    write_atomically(folders["classification"] / "labels.csv", _table(("image", "label", "split"), beside))
 
 
 def _refuse_other_content(out: Path, readme: str) -> None:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from PIL import Image
 from segkit.errors import UsageError
 from segkit.evaluation.examples import Example
 from segkit.ops.files import make_folder, write_atomically
-from segkit.structures import ClassMap
+from segkit.structures import ClassMap, TaskName
 
 METRICS = "metrics.json"
 PER_IMAGE = "per_image.csv"
@@ -34,20 +34,21 @@ class Evaluation:
             masks, the scores at `dataset` and `image` level, one entry per class in `classes`, the `examples`, and in
             `evaluated`, where a model file was scored on a data set, which model, data and settings they were.
         per_image: one row per image, in the order of the records.
-        confusion: (K, K) pixels (segmentation) or images (classification), one row per reference class.
+        confusion: (K, K) pixels (segmentation) or images (classification), one row per reference class; None for
+            objects.
         examples: pictures of the worst, median and best images; none in a quick evaluation.
     """
 
-    task: Literal["segment", "classify"]
+    task: TaskName
     classes: ClassMap
     scores: Mapping[str, Any]
     per_image: Sequence[Mapping[str, Any]]
-    confusion: NDArray[np.int64]
+    confusion: NDArray[np.int64] | None
     examples: Sequence[Example] = ()
 
     @property
     def score(self) -> float:
-        """Mean foreground Dice at data set level, or top-1 accuracy; NaN where nothing was counted."""
+        """Mean foreground Dice, AP@0.5, AP (AP50 where quick) or top-1 accuracy; NaN where nothing was counted."""
         value = self.scores["score"]
         return float("nan") if value is None else float(value)
 
@@ -61,16 +62,17 @@ class Evaluation:
         write_atomically(folder / METRICS, _json(self.scores))
         rows = [list(self.per_image[0]), *(row.values() for row in self.per_image)]
         write_atomically(folder / PER_IMAGE, _csv(rows))
-        write_atomically(folder / "confusion_matrix.csv", self._confusion_csv())
+        if self.confusion is not None:
+            write_atomically(folder / "confusion_matrix.csv", self._confusion_csv(self.confusion))
         if self.examples:
             make_folder(folder / "overlays")
         for example in self.examples:
             write_atomically(folder / example.file, _png(example.picture))
         return folder
 
-    def _confusion_csv(self) -> bytes:
+    def _confusion_csv(self, confusion: NDArray[np.int64]) -> bytes:
         header = ["reference \\ prediction", *self.classes.names]
-        rows = [[name, *counts] for name, counts in zip(self.classes.names, self.confusion.tolist(), strict=True)]
+        rows = [[name, *counts] for name, counts in zip(self.classes.names, confusion.tolist(), strict=True)]
         return _csv([header, *rows])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from segkit.data.augment import Augmenter, Mask, Unit
 from segkit.data.color import color_axes
@@ -24,8 +25,8 @@ from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.plan import Plan, make_plan
 from segkit.pipeline import Pipeline
 from segkit.report.check_page import Seen, View, write_check_page
-from segkit.report.check_pictures import FindingPictures
-from segkit.structures import ClassMap, Record
+from segkit.report.check_pictures import LARGEST_PICTURE, FindingPictures, is_shown
+from segkit.structures import Boxes, ClassMap, Record
 from segkit.visualization import marked_picture
 
 SHOWN_IMAGES = 5
@@ -47,7 +48,11 @@ def write_check_report(dataset: OpenDataset, described: dict[str, Any], objects:
 
 def _view(dataset: OpenDataset) -> View:
     """Some training images on their way through the pipeline and the augmentation of the run that would be planned."""
-    training = dataset.split("train")
+    training = [record for record in dataset.split("train") if is_shown(record, dataset)]
+    if not training and dataset.split("train"):
+        return View(
+            absent=f"Images of more than {LARGEST_PICTURE / 1e6:.0f} megapixels are not read again for pictures."
+        )
     records = training[:: max(1, len(training) // SHOWN_IMAGES)][:SHOWN_IMAGES]
     if not records:
         return View(absent="No image is in the training part; the findings say why.")
@@ -82,8 +87,13 @@ class _Changed(Augmenter):
         super().__init__(like.preset, like.channels, like.orientation_free, like.color_axes)
         self._again = again
 
-    def __call__(self, unit: Unit, mask: Mask | None, seed: int) -> tuple[Unit, Mask | None]:
-        return (unit, mask) if self._again is None else super().__call__(unit, mask, seed + self._again)
+    @override
+    def change(
+        self, unit: Unit, mask: Mask | None, boxes: Boxes | None, seed: int
+    ) -> tuple[Unit, Mask | None, Boxes | None]:
+        if self._again is None:
+            return unit, mask, boxes
+        return super().change(unit, mask, boxes, seed + self._again)
 
 
 def _ways(plan: Plan, dataset: OpenDataset, records: Sequence[Record]) -> dict[str, TrainingSet]:
@@ -94,13 +104,12 @@ def _ways(plan: Plan, dataset: OpenDataset, records: Sequence[Record]) -> dict[s
     return {
         caption: TrainingSet(
             records,
-            dataset.classes,
+            dataset.heads,
             plan.pipeline,
             _Changed(augmenter, again),
             crop=(sampling.crop, sampling.crop),
             seed=plan.config.training.seed,
             foreground_share=sampling.foreground_share,
-            task=plan.model.task,
         )
         for caption, again in (("As the network sees it", None), ("Augmented", 0), ("Augmented again", 1))
     }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segkit.config import Config
 from segkit.data.config import DataConfig
 from segkit.models.config import Option
 from segkit.pipeline import NormalizationName
+from segkit.structures import TaskName
 from segkit.training.config import TrainingConfig
 
 
@@ -24,6 +25,9 @@ class ModelSettings(Config):
     )
     decoder_options: dict[str, Option] = Field(
         default_factory=dict, description="options of the decoder, for example upsample: bilinear"
+    )
+    detect_options: dict[str, Option] = Field(
+        default_factory=dict, description="options of the head of boxes, for example channels: 64"
     )
     weights: str = Field("none", description="none, imagenet, or a segkit model file whose weights fit in part")
 
@@ -50,7 +54,10 @@ class ExperimentConfig(Config):
     """A whole training run; a run folder's `config.yaml` holds it with nothing left open, of several folds as asked."""
 
     path: Path = Field(description="the data set's folder or table")
-    task: Literal["segment", "classify"] | None = None
+    task: TaskName | None = None
+    heads: tuple[TaskName, ...] | None = Field(
+        None, min_length=2, description="several tasks learnt by one network; the data may have any target of any image"
+    )
     folds: int | None = Field(
         None, ge=2, description="cross-validation: so many runs, each validated on another part of the images"
     )
@@ -63,6 +70,16 @@ class ExperimentConfig(Config):
     training: TrainingConfig = TrainingConfig()
     licence: str | None = Field(None, description="licence of the trained weights, kept in the model file")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> ExperimentConfig:
+        if self.heads is None:
+            return self
+        if self.task not in (None, *self.heads[:1]):
+            raise ValueError(f"task {self.task} and heads {', '.join(self.heads)} both name what is learnt; give heads")
+        if len(set(self.heads)) < len(self.heads):
+            raise ValueError(f"heads {', '.join(self.heads)}: name each once")
+        return self
 
     def from_anywhere(self) -> ExperimentConfig:
         """The same settings with absolute paths, true from any folder."""

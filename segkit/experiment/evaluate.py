@@ -12,7 +12,7 @@ from typing import Any, Literal
 from segkit.data.config import DataConfig
 from segkit.data.opening import OpenDataset
 from segkit.errors import DataError, UsageError
-from segkit.evaluation.evaluate import evaluate as evaluate_records
+from segkit.evaluation.evaluate import evaluate_heads
 from segkit.evaluation.result import Evaluation, refuse_foreign_folder
 from segkit.experiment.console import Teller
 from segkit.experiment.flags import flags_of
@@ -23,7 +23,7 @@ from segkit.inference.loading import find_model_file, load
 from segkit.inference.predictor import Predictor
 from segkit.metrics.boundary import DEFAULT_TOLERANCE
 from segkit.ops.words import counted
-from segkit.structures import IGNORE_INDEX, PARTS, ClassMap, Record
+from segkit.structures import IGNORE_INDEX, PARTS, ClassMap, Record, TaskName
 
 
 def evaluate(
@@ -88,7 +88,8 @@ def evaluate(
     }
     settings = DataConfig.parse(given, "options", flags_of(given))
     classes = _with_values(predictor.classes, map or {}, ignore)
-    dataset = open_aloud(data, settings, teller, classes, predictor.task)
+    heads = {**predictor.heads, predictor.task: classes}
+    dataset = open_aloud(data, settings, teller, heads, predictor.task, tuple(heads))
     if dataset.task != predictor.task:
         raise UsageError(
             f"{model} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"
@@ -104,30 +105,45 @@ def evaluate(
         "engine": predictor.engine.description,
         "allowed": list(allow),
     }
-    evaluation = score(predictor, chosen.records, classes, teller, distance).with_scores({"evaluated": evaluated})
+    found = {
+        head: evaluation.with_scores({"evaluated": evaluated})
+        for head, evaluation in score(predictor, chosen.records, heads, teller, distance).items()
+    }
     if output is not None:
-        evaluation.write(output)
-    teller.tell(*describe_scores(evaluation))
-    return evaluation
+        write_evaluations(found, output)
+    for evaluation in found.values():
+        teller.tell(*describe_scores(evaluation))
+    return next(iter(found.values()))
 
 
 def score(
     predictor: Predictor,
     records: Sequence[Record],
-    classes: ClassMap,
+    heads: Mapping[TaskName, ClassMap],
     teller: Teller,
     tolerance: float = DEFAULT_TOLERANCE,
-) -> Evaluation:
-    """Evaluate with a progress bar."""
+) -> dict[TaskName, Evaluation]:
+    """Evaluate every head with a progress bar; raises `DataError` where no record has a target of any."""
     with teller.progress("evaluating", len(records)) as advance:
-        return evaluate_records(predictor, records, classes, progress=advance, tolerance=tolerance)
+        found = evaluate_heads(predictor, records, heads, progress=advance, tolerance=tolerance)
+    if not found:
+        raise DataError(f"none of the images has a target to {' or '.join(heads)}; name other data")
+    return found
+
+
+def write_evaluations(found: Mapping[TaskName, Evaluation], folder: str | Path) -> None:
+    """Write the main head's evaluation into a folder, and those of other heads into folders of their names in it."""
+    for number, (task, evaluation) in enumerate(found.items()):
+        evaluation.write(Path(folder) / task if number else folder)
 
 
 def _tolerance(given: float | None, predictor: Predictor) -> float:
     if given is None:
         return DEFAULT_TOLERANCE
-    if predictor.task == "classify":
-        raise UsageError("'--tolerance' is of outlines, and the model classifies whole images; leave it out")
+    if "segment" not in predictor.heads:
+        raise UsageError(
+            f"'--tolerance' is of the outlines of masks, and the model is to {predictor.task}; leave it out"
+        )
     if not (math.isfinite(given) and given >= 0):
         raise UsageError(f"--tolerance {given:g}: expected a distance of 0 or more, as 2")
     return given

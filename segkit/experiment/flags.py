@@ -11,6 +11,8 @@ _FLAGS = {
     "map": "--map",
     "backbone_options": "--backbone-option",
     "decoder_options": "--decoder-option",
+    "detect_options": "--detect-option",
+    "head_weights": "--head-weight",
     "budget_seconds": "--budget",
 }
 

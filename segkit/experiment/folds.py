@@ -16,6 +16,7 @@ from segkit.evaluation.evaluate import evaluate_folds
 from segkit.evaluation.result import Evaluation
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
+from segkit.experiment.evaluate import write_evaluations
 from segkit.experiment.plan import make_plan
 from segkit.experiment.run import CONFIG, SPLITS, Run, environment, new_run, refuse_existing
 from segkit.experiment.scores import describe_scores
@@ -27,11 +28,20 @@ from segkit.modelfile import RUN_ENSEMBLE, save_ensemble
 from segkit.ops.files import make_folder
 from segkit.ops.words import counted
 from segkit.report import write_report
+from segkit.structures import TaskName
 
 RULE = (
     "each image was predicted by the network that was not trained on it; as the epoch of each network was chosen by "
     "these images, the score is a little better than on new ones"
 )
+
+PER_IMAGE_SCORE: Mapping[TaskName, str] = {
+    "segment": "dice",
+    "instances": "ap50",
+    "detect": "f1",
+    "classify": "correct",
+}
+"""Column of the table of images that says how good one is."""
 
 
 def start_folds(config: ExperimentConfig, output: Path | None, only: int | None, teller: Teller) -> Run:
@@ -54,7 +64,10 @@ def start_folds(config: ExperimentConfig, output: Path | None, only: int | None,
     if output is not None:
         refuse_existing(output)
     with teller.progress("reading") as advance:
-        folds = cut_folds(open_dataset(config.path, config.data, progress=advance, task=config.task), config.folds)
+        folds = cut_folds(
+            open_dataset(config.path, config.data, progress=advance, task=config.task, heads=config.heads or ()),
+            config.folds,
+        )
     network, machine = _rehearse(config, folds)
     run = new_run(output, config.path, network)
     teller.log_to(run.folder / "log.txt")
@@ -149,12 +162,12 @@ def _join(run: Run, folds: Sequence[Run], teller: Teller) -> None:
     """Score the validation images of all folds together, list the networks as one model, write the report."""
     save_ensemble(run.folder / RUN_ENSEMBLE, [fold.model_file for fold in folds])
     config = _of_fold(run.config, run, 0)
-    dataset = open_dataset(config.path, config.data, task=config.task)
+    dataset = open_dataset(config.path, config.data, task=config.task, heads=config.heads or ())
     records = {record.id: record for record in dataset.records}
     validation = [[records[id_] for id_ in run.read_json(_split_name(n))["val"]] for n in range(len(folds))]
     predictors = [load(fold.model_file, device=config.device) for fold in folds]
     with teller.progress("evaluating", sum(map(len, validation))) as advance:
-        evaluation = evaluate_folds(predictors, validation, dataset.classes, progress=advance)
+        found = evaluate_folds(predictors, validation, dataset.heads, progress=advance)
     part = f"the validation images of {len(folds)} folds"
     evaluated = {
         "model": str((run.folder / RUN_ENSEMBLE).resolve()),
@@ -163,11 +176,12 @@ def _join(run: Run, folds: Sequence[Run], teller: Teller) -> None:
         "engine": predictors[0].engine.description,
         "allowed": list(config.data.allow),
     }
+    evaluation = found[dataset.task]
     scores = [_score_of(evaluation, fold) for fold in validation]
     evaluation = evaluation.with_scores(
         {"evaluated": evaluated, "folds": {"count": len(folds), "image_scores": scores, "rule": RULE}}
     )
-    evaluation.write(run.folder / "evaluation")
+    write_evaluations({**found, dataset.task: evaluation}, run.folder / "evaluation")
     write_report(run.folder)
     listed = ", ".join("not counted" if score is None else f"{score:.3f}" for score in scores)
     kept = run.read_json(_split_name(0))["test"]
@@ -188,7 +202,7 @@ def _join(run: Run, folds: Sequence[Run], teller: Teller) -> None:
 def _score_of(evaluation: Evaluation, fold: Sequence[Any]) -> float | None:
     """Mean over a fold's images of their Dice, or of whether they are right; None where none counts."""
     ids = {record.id for record in fold}
-    column = "dice" if evaluation.task == "segment" else "correct"
+    column = PER_IMAGE_SCORE[evaluation.task]
     rows: list[Mapping[str, Any]] = [row for row in evaluation.per_image if row["image"] in ids]
     values = [row[column] for row in rows if row[column] is not None]
     return sum(values) / len(values) if values else None

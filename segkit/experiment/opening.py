@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from segkit.data.config import DataConfig
@@ -14,8 +15,9 @@ def open_aloud(
     path: str | Path,
     config: DataConfig,
     teller: Teller,
-    classes: ClassMap | None = None,
+    classes: Mapping[TaskName, ClassMap] | None = None,
     task: TaskName | None = None,
+    heads: Collection[TaskName] = (),
 ) -> OpenDataset:
     """Open a data set and say how it was read, and every finding that is no error, allowed errors among them.
 
@@ -25,14 +27,15 @@ def open_aloud(
         path: folder or table.
         config: everything its files do not say, or say differently.
         teller: whom to tell.
-        classes: the classes of a model that is to be evaluated.
+        classes: the classes of a model that is to be evaluated, by head.
         task: which targets to read where the data has several.
+        heads: several tasks in its place.
 
     Raises:
         UsageError: as `open_dataset`.
     """
     with teller.progress("reading") as advance:
-        dataset = open_dataset(path, config, progress=advance, classes=classes, task=task)
+        dataset = open_dataset(path, config, progress=advance, classes=classes, task=task, heads=heads)
     teller.tell(*dataset.describe())
     teller.tell(*(describe_finding(found) for found in dataset.findings if found not in dataset.errors))
     return dataset

@@ -7,10 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.structures import ClassMap
+from segkit.structures import IGNORE_INDEX, ClassMap, Sample
 
 IMAGES = 32
 """Masks looked at; more would not change the answer."""
+
+
+def class_map_of(sample: Sample) -> NDArray[np.int16] | None:
+    """The class at each pixel (H, W): of the mask, else of the objects, whose boxes stand for them; None without any."""
+    if sample.mask is not None:
+        return sample.mask
+    if sample.instances is not None:
+        classes = np.concatenate([[0], sample.instances.labels, [IGNORE_INDEX]])
+        return classes[sample.instances.ids].astype(np.int16)
+    if sample.boxes is None:
+        return None
+    painted = np.full(sample.image.shape[:2], IGNORE_INDEX, np.int16)
+    for (left, top, right, bottom), label in zip(
+        sample.boxes.corners.round().astype(int), sample.boxes.labels, strict=True
+    ):
+        painted[top:bottom, left:right] = label
+    return painted
 
 
 def has_up(masks: Sequence[NDArray[np.int16]], classes: ClassMap) -> bool:

@@ -2,24 +2,24 @@
 
 | choice | default |
 | --- | --- |
-| network | that of the initial weights; else `plain`, and to segment a decoder of the backbone's name, else `unet` |
+| network | that of the initial weights; else `plain`, and for masks a decoder of the backbone's name, else `unet` |
 | resolution of the maps | half the image's on a CPU where crops are at least 128, else the image's |
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
-| crop | 256, or the multiple of 32 that holds an image where the images are smaller |
+| crop | 256, 512 where boxes or labels are learnt; or the multiple of 32 that holds an image where they are smaller |
 | size (classification) | 128, or the longest side where all images are smaller |
 | normalization | `8bit` for uint8; `zscore` where the images' ranges differ more than tenfold, else `percentile` |
 | batch | segmentation 4 on a CPU, 16 on a GPU, more of small crops, less of memory; classification 32 and 128 |
 | class weights | none, as the Dice half of the loss counts classes alike |
 | budget | 10 minutes on a CPU, 30 on a GPU, unless `--epochs` or `--budget` is given |
-| loss | `ce_dice`, cross-entropy and Dice; `ce` for classification |
+| loss | `ce_dice`, cross-entropy and Dice; `ce` for classification; that of FCOS for boxes |
 | optimizer | `adamw` |
 | learning rate | 3e-3 for `plain`, 1e-3 for the others; with `sgd` 0.01, as AlexNet and VGG were trained |
 | weight decay | 0.01 for `adamw`, none for `sgd` |
 | precision | bf16 where the device computes it in hardware, else fp32 |
 | workers | 2 on a CPU, which computes most of the time; one per processor up to 8 on a GPU |
 | draws per image | as many crops as cover the image |
-| foreground share | 1/3 where a foreground class has less than 5 % of the pixels, else 0 |
-| orientation | free unless a class keeps to the upper or lower half of the masks (see `orientation`) |
+| foreground share | 1/3 where a foreground class has less than 5 % of the pixels or boxes are learnt, else 0 |
+| orientation | free unless a class keeps to the upper or lower half of the images (see `orientation`) or has a label |
 """
 
 from __future__ import annotations
@@ -34,9 +34,16 @@ from segkit.experiment.config import ExperimentConfig, SamplingSettings
 from segkit.experiment.memory import fit_to_memory
 from segkit.experiment.plan_network import plan_network
 from segkit.experiment.plan_normalization import plan_channels, plan_normalization
-from segkit.experiment.plan_refusals import refuse_idle_settings, refuse_idle_side_weight
+from segkit.experiment.plan_refusals import refuse_idle_head_weights, refuse_idle_settings, refuse_idle_side_weight
 from segkit.experiment.plan_training import Crops, plan_training
-from segkit.experiment.sampling import Reason, RunLength, Sampling, plan_crops, plan_whole_images
+from segkit.experiment.sampling import (
+    Reason,
+    RunLength,
+    Sampling,
+    plan_crops,
+    plan_whole_images,
+    sees_whole_images,
+)
 from segkit.models.config import ModelConfig
 from segkit.pipeline import Pipeline
 
@@ -79,16 +86,17 @@ def make_plan(
     Raises:
         UsageError: settings that do not fit the task or the data.
     """
-    task = dataset.task
+    whole = sees_whole_images(dataset)
     refuse_idle_settings(config, dataset)
-    counts = fingerprint["class_images" if task == "classify" else "class_pixels"]["train"]
+    counts = fingerprint.get("class_pixels", fingerprint["class_images"])["train"]
     normalization, scaling, why_normalization = plan_normalization(config, dataset, fingerprint)
     channels, channel_names, why_channels = plan_channels(config.data, dataset)
-    plan_sampling = plan_whole_images if task == "classify" else plan_crops
+    plan_sampling = plan_whole_images if whole else plan_crops
     sampling, why_sampling = plan_sampling(config.sampling, dataset, counts, RunLength(config.training, device))
-    coarse = task == "segment" and device.type == "cpu" and sampling.crop >= COARSE_CROP
+    coarse = not whole and device.type == "cpu" and sampling.crop >= COARSE_CROP
     model, why_model = plan_network(config.model, dataset, channels=channels, coarse=coarse)
     refuse_idle_side_weight(config.training, model)
+    refuse_idle_head_weights(config.training, model)
     crops = Crops(sampling.crop, sampling.draws_per_image * len(dataset.split("train")))
     training, why_training = plan_training(config.training, model, counts, crops, device)
     training, why_memory = fit_to_memory(config.training, training, model, sampling.crop, device)
@@ -99,11 +107,12 @@ def make_plan(
         axis=config.data.axis,
         precision="bf16" if training.precision == "bf16" else "fp32",
         **scaling,
-        **(_whole_image(sampling) if task == "classify" else {"smallest": sampling.crop}),
+        **(_whole_image(sampling) if whole else {"smallest": sampling.crop}),
     )
     resolved = config.model_copy(
         update={
-            "task": task,
+            "task": dataset.task if len(dataset.heads) == 1 else None,
+            "heads": tuple(dataset.heads) if len(dataset.heads) > 1 else None,
             "normalization": normalization,
             "data": config.data.model_copy(update={"channel_names": channel_names or None}),
             "model": config.model.model_copy(update={"backbone": model.backbone, "decoder": model.decoder}),

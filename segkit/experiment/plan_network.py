@@ -9,7 +9,7 @@ from segkit.errors import SegkitError
 from segkit.experiment.config import ModelSettings
 from segkit.experiment.sampling import Reason
 from segkit.modelfile import find_in_run, read_card
-from segkit.models.config import ModelConfig, Option
+from segkit.models.config import DENSE, ModelConfig, Option
 from segkit.models.factory import pair_parts, preset_options, refuse_without_effect
 
 
@@ -23,7 +23,8 @@ def plan_network(
     if origin and origin.backbone != backbone:
         origin = None  # another network was asked for: what fits of the weights, loading says
     _, decoder = pair_parts(backbone, given.decoder or (origin.decoder if origin else None))
-    decoder = None if dataset.task == "classify" else decoder or "unet"
+    is_dense = any(head in DENSE for head in dataset.heads)
+    decoder = decoder or "unet" if is_dense else None
     why = "trains from scratch in minutes, also on a CPU"
     if given.backbone or given.decoder:
         why = "as asked"
@@ -37,9 +38,10 @@ def plan_network(
         backbone_options = {**_inherited_options(origin, decoder), **backbone_options}
         if origin.decoder == decoder:
             decoder_options = {**origin.decoder_options, **decoder_options}
-    if coarse and (backbone, decoder) == ("plain", "unet") and "pattern" not in backbone_options:
+    if coarse and backbone == "plain" and decoder in ("unet", None) and "pattern" not in backbone_options:
         backbone_options = {"width": 32, "stem_stride": 2, **backbone_options}
-        decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
+        if decoder:
+            decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
         if backbone_options["stem_stride"] == 2:
             reasons.append(("maps at half the image's size", "several times the steps in the same time"))
     config = ModelConfig(
@@ -49,6 +51,7 @@ def plan_network(
         in_channels=channels,
         backbone_options=backbone_options,
         decoder_options=decoder_options,
+        detect_options=given.detect_options,
     )
     refuse_without_effect(config, given.backbone_options)
     return config, reasons

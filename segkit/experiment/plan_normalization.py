@@ -29,7 +29,9 @@ def plan_normalization(
     if name == "8bit":
         _refuse_beyond_8bit(dataset)
     if name == "ct" and dataset.task != "segment":
-        raise UsageError("--normalization ct: it measures the foreground of masks; classification has none, use zscore")
+        raise UsageError(
+            f"--normalization ct: it measures the foreground of masks; to {dataset.task} there are none, use zscore"
+        )
     settings = pipeline_settings(name, intensities)
     return name, settings, [(f"normalization {name}", f"{why}; {_measured(name, intensities)}")]
 

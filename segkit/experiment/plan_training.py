@@ -63,7 +63,7 @@ def plan_training(
     }
     if sgd:
         planned |= {"learning_rate": LEARNING_RATE_SGD, "weight_decay": 0.0}
-    if model.task == "classify":
+    if model.only_classifies:
         planned["loss"] = "ce"
     if given.epochs is None and given.budget_seconds is None:
         planned["budget_seconds"] = DEFAULT_BUDGET[gpu]
@@ -91,16 +91,16 @@ def plan_training(
     if weights is not None:
         listed = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(counts, weights, strict=False))
         reasons.append((f"class weights {listed}", "as asked"))
-    elif "dice" in training.loss:
+    elif "dice" in training.loss and model.is_dense:
         reasons.append(("no class weights", "the Dice half of the loss counts classes alike, however rare"))
     return training, reasons
 
 
 def _batch_size(model: ModelConfig, crops: Crops, gpu: bool) -> tuple[int, str]:
     """The images of a step, and why: those of small crops together have no more pixels than those of large ones."""
-    small, large = (4, 16) if model.task == "segment" else (32, 128)
+    small, large = (32, 128) if model.only_classifies else (4, 16)
     usual = large if gpu else small
-    if model.task == "segment" and crops.side < CROP:
+    if not model.only_classifies and crops.side < CROP:
         growth = min((CROP // crops.side) ** 2, LARGEST_GROWTH[gpu], crops.per_epoch // (usual * LEAST_STEPS))
         if growth > 1:
             return usual * growth, f"crops are small: more of them per second than in batches of {usual}"

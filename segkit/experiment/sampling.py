@@ -11,13 +11,17 @@ import torch
 
 from segkit.data.augment import PresetName
 from segkit.data.opening import OpenDataset
-from segkit.data.samples import load_sample
+from segkit.data.samples import load_targets
 from segkit.experiment.config import SamplingSettings
-from segkit.experiment.orientation import IMAGES, has_up
+from segkit.experiment.orientation import IMAGES, class_map_of, has_up
+from segkit.ops.words import counted
 from segkit.training.config import TrainingConfig
 from segkit.training.precision import choose_precision
 
 CROP = 256
+WIDE_CROP = 512
+"""Where boxes or labels are learnt, for which an object, or the whole image, should be seen at once."""
+
 CLASSIFY_SIDE = 128
 RARE = 0.05
 
@@ -76,7 +80,12 @@ class RunLength:
         if given is not None:
             return given, "as asked"
         passes = self.passes(crops_per_pass)
-        return "standard" if passes > MANY_PASSES else "light", f"about {max(passes, 1):.0f} passes over the images"
+        return "standard" if passes > MANY_PASSES else "light", f"about {counted(max(round(passes), 1), 'epoch')}"
+
+
+def sees_whole_images(dataset: OpenDataset) -> bool:
+    """Whether the network sees whole images, resized to one size: where labels alone are learnt."""
+    return set(dataset.heads) == {"classify"}
 
 
 def plan_whole_images(
@@ -101,9 +110,10 @@ def plan_whole_images(
 def plan_crops(
     given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int], length: RunLength
 ) -> tuple[Sampling, list[Reason]]:
-    """Square crops; the class pixels of the training part decide how they are placed."""
+    """Square crops; the class pixels of the training part, where there are masks, decide how they are placed."""
     height, width = (median(side) for side in zip(*_training_sizes(dataset), strict=True))
-    crop = given.crop or min(CROP, 32 * ceil(max(height, width) / 32))
+    widest = WIDE_CROP if {"detect", "classify"} & set(dataset.heads) else CROP
+    crop = given.crop or min(widest, 32 * ceil(max(height, width) / 32))
     draws = given.draws_per_image or max(1, round(height * width / crop**2))
     share, why_share = _foreground_share(given, dataset, pixels)
     free, why_free = _orientation(given, dataset)
@@ -111,7 +121,7 @@ def plan_crops(
     turned = "turned and flipped freely" if free else "flipped sideways only"
     return Sampling(crop, draws, share, augment, free), [
         (f"crops of {crop}×{crop}, {draws} per image and epoch", f"images are {height:.0f}×{width:.0f} (median)"),
-        (f"{share:.0%} of the crops around a class drawn at random", why_share),
+        (f"{f'{share:.0%}' if share else 'none'} of the crops around a class drawn at random", why_share),
         (f"augmentation {augment}", why_augment),
         (turned if augment != "none" else "not flipped", why_free),
     ]
@@ -124,21 +134,28 @@ def _training_sizes(dataset: OpenDataset) -> list[tuple[int, int]]:
 def _foreground_share(given: SamplingSettings, dataset: OpenDataset, pixels: Mapping[str, int]) -> tuple[float, str]:
     if given.foreground_share is not None:
         return given.foreground_share, "as asked"
-    foreground = [dataset.classes.names[index] for index in dataset.classes.foreground]
-    if not foreground:
-        return 0.0, "there is no foreground class"
-    shares = {name: pixels[name] / max(1, sum(pixels.values())) for name in foreground}
+    if dataset.task == "detect":
+        return 1 / 3, "crops without an object teach little"
+    foreground = (dataset.classes.names[index] for index in dataset.classes.foreground)
+    shares = {name: pixels[name] / sum(pixels.values()) for name in foreground if pixels[name]}
+    if not shares:
+        return 0.0, "no training image shows a foreground class"
     rarest = min(shares, key=lambda name: shares[name])
     if shares[rarest] < RARE:
-        return 1 / 3, f"{rarest} has {shares[rarest]:.1%} of the training pixels"
+        share = f"{shares[rarest]:.1%}" if shares[rarest] >= 0.001 else "less than 0.1%"
+        return 1 / 3, f"{rarest} has {share} of the training pixels"
     return 0.0, f"no class is rare, {rarest} has {shares[rarest]:.0%} of the training pixels"
 
 
 def _orientation(given: SamplingSettings, dataset: OpenDataset) -> tuple[bool, str]:
     if given.orientation_free is not None:
         return given.orientation_free, "as asked"
+    if "classify" in dataset.heads:
+        return False, "labels may depend on it"
     records = dataset.split("train")
-    seen = [load_sample(record, dataset.classes).mask for record in records[:: max(1, len(records) // IMAGES)][:IMAGES]]
-    if has_up([mask for mask in seen if mask is not None], dataset.classes):
-        return False, "the masks have an up and a down"
-    return True, "the masks look alike upside down"
+    seen = [load_targets(record, dataset.heads) for record in records[:: max(1, len(records) // IMAGES)][:IMAGES]]
+    maps = [map_ for sample in seen if (map_ := class_map_of(sample)) is not None]
+    what = "boxes" if dataset.task == "detect" else "masks"
+    if has_up(maps, dataset.classes):
+        return False, f"the {what} have an up and a down"
+    return True, f"the {what} look alike upside down"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from segkit.evaluation.result import Evaluation
 from segkit.ops.words import counted
 
+Row = Mapping[str, Any]
+"""The scores of one class."""
+
 LISTED_CLASSES = 40
-"""Classes of a classification that are printed; the rest stand in the files."""
+"""Classes that are printed; the rest stand in the files."""
 
 
 def describe_scores(evaluation: Evaluation) -> list[str]:
@@ -22,14 +25,13 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
         lines.append(f"too few {scores['unit']}s for an interval; each: {listed}")
     if evaluation.task == "classify":
         lines += _describe_classification(scores)
+    if evaluation.task in ("detect", "instances"):
+        lines += _describe_objects(scores)
     if evaluation.task == "segment":
         lines.append(f"mean IoU {_estimate(scores['dataset']['mean_iou'])}")
-        width = max(len(row["name"]) for row in scores["classes"])
-        lines += [
-            f"  {row['name']:<{width}}  Dice {_estimate(row['dice'])}  IoU {_estimate(row['iou'])}"
-            for row in scores["classes"]
-        ]
-        lines += _describe_boundaries(scores)
+        rows = [row for row in scores["classes"] if row["dice"]["value"] is not None]
+        lines += _one_per_class(rows, lambda row: f"Dice {_estimate(row['dice'])}  IoU {_estimate(row['iou'])}")
+        lines += _describe_boundaries(scores, rows)
         if scores["without_union"]:
             lines.append(
                 f"not in the means, absent from reference and prediction: {', '.join(scores['without_union'])}"
@@ -37,23 +39,50 @@ def describe_scores(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def _describe_boundaries(scores: Mapping[str, Any]) -> list[str]:
-    """One line per foreground class, with the images in which it was missed or invented."""
+def _describe_boundaries(scores: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+    """One line per foreground class of these, with the images in which it was missed or invented."""
     whole = scores["boundary"]
     if whole is None:
         return []
     if whole["unit"] is None:
         return ["outlines: some images state their spacing and some do not, so there is no mean of their distances"]
-    rows = [row for row in scores["classes"] if row["boundary"] is not None]
-    width = max((len(row["name"]) for row in rows), default=0)
-    lines = [f"outlines, distances in {whole['unit']}, NSD at {whole['tolerance']:g} {whole['unit']}:"]
-    for row in rows:
+
+    def measured(row: Row) -> str:
         found = row["boundary"]
         measures = "  ".join(f"{measure.upper()} {_estimate(found[measure])}" for measure in ("hd95", "assd", "nsd"))
-        lines.append(
-            f"  {row['name']:<{width}}  {measures}  ({counted(found['images_counted'], 'image')}, "
-            f"missed in {found['missed']}, invented in {found['invented']})"
-        )
+        images = counted(found["images_counted"], "image")
+        return f"{measures}  ({images}, missed in {found['missed']}, invented in {found['invented']})"
+
+    return [
+        f"outlines, distances in {whole['unit']}, NSD at {whole['tolerance']:g} {whole['unit']}:",
+        *_one_per_class([row for row in rows if row["boundary"] is not None], measured),
+    ]
+
+
+_OBJECT_SCORES = {
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ar": "AR",
+    "panoptic_quality": "panoptic quality",
+    "count_error": "mean relative count error",
+}
+
+
+def _describe_objects(scores: Mapping[str, Any]) -> list[str]:
+    """The scores beside the headline, then one line per class, and from which score boxes are counted."""
+    named = {key: name for key, name in _OBJECT_SCORES.items() if key in scores["dataset"]}
+    if scores["task"] == "instances":
+        del named["ap50"]  # the headline
+    lines = [", ".join(f"{name} {_estimate(scores['dataset'][key])}" for key, name in named.items())]
+    width = max(len(row["name"]) for row in scores["classes"])
+    headline = "ap" if scores["task"] == "detect" else "ap50"
+    lines += [
+        f"  {row['name']:<{width}}  {scores['metric']} {_estimate(row[headline])}"
+        f"  ({counted(row['objects'], 'object')}, found {row['found']}, invented {row['invented']})"
+        for row in scores["classes"]
+    ]
+    if "threshold" in scores:
+        lines.append(f"found and invented: boxes with a score of {scores['threshold']:g} or more")
     return lines
 
 
@@ -62,15 +91,22 @@ def _describe_classification(scores: Mapping[str, Any]) -> list[str]:
     found, classes = scores["dataset"], scores["classes"]
     lines = [f"top-5 accuracy {_estimate(found['top_5'])}"] if found["top_5"] else []
     lines.append(f"mean F1 {_estimate(found['mean_f1'])}")
-    width = max(len(row["name"]) for row in classes[:LISTED_CLASSES])
-    lines += [
-        f"  {row['name']:<{width}}  F1 {_estimate(row['f1'])}  precision {_number(row['precision']['value'])}"
-        f"  recall {_number(row['recall']['value'])}  ({counted(row['images'], 'image')})"
-        for row in classes[:LISTED_CLASSES]
-    ]
-    if len(classes) > LISTED_CLASSES:
-        lines.append(f"  and {len(classes) - LISTED_CLASSES} more classes, in metrics.json")
-    return lines
+    return lines + _one_per_class(
+        classes,
+        lambda row: (
+            f"F1 {_estimate(row['f1'])}  precision {_number(row['precision']['value'])}"
+            f"  recall {_number(row['recall']['value'])}  ({counted(row['images'], 'image')})"
+        ),
+    )
+
+
+def _one_per_class(rows: Sequence[Row], said: Callable[[Row], str]) -> list[str]:
+    """One line per class, of many the first ones."""
+    listed = rows[:LISTED_CLASSES]
+    width = max((len(row["name"]) for row in listed), default=0)
+    lines = [f"  {row['name']:<{width}}  {said(row)}" for row in listed]
+    more = len(rows) - len(listed)
+    return [*lines, f"  and {more} more classes, in metrics.json"] if more else lines
 
 
 def _sample(scores: Mapping[str, Any]) -> str:

@@ -15,25 +15,30 @@ from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.instance_ids import number_objects
 from segkit.data.loader import EpochSampler, training_loader
 from segkit.data.opening import OpenDataset
-from segkit.evaluation.evaluate import evaluate
+from segkit.data.samples import load_targets
+from segkit.evaluation.detect import DetectionTally
+from segkit.evaluation.evaluate import evaluate_heads
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.duration import format_duration
-from segkit.experiment.evaluate import score
+from segkit.experiment.evaluate import score, write_evaluations
 from segkit.experiment.plan import Plan
 from segkit.experiment.run import Run, package_versions
 from segkit.experiment.scores import describe_scores
 from segkit.experiment.speed import seconds_per_step
+from segkit.experiment.tasks import create_task
 from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.loading import load
 from segkit.inference.predictor import Predictor
-from segkit.losses import create_loss
 from segkit.modelfile import ModelCard, load_model_file, save_model_file
 from segkit.models.factory import build_model
 from segkit.models.weights import load_weights
 from segkit.report import write_report
-from segkit.tasks import ClassifyTask, SegmentTask, Task
+from segkit.structures import TaskName
 from segkit.training.fit import fit
+
+METRICS: Mapping[TaskName, str] = {"segment": "Dice", "instances": "AP@0.5", "detect": "AP50", "classify": "top-1"}
+"""What a quick evaluation scores."""
 
 KEPT_BYTES = 2**30
 """Decoded training images of up to this size are kept in memory."""
@@ -64,7 +69,7 @@ class Session:
         self.model = build_model(plan.model)
         network = {name: getattr(self.model, name) for name in ("stride_multiple", "stride_remainder", "margin")}
         self.pipeline = plan.pipeline.model_copy(update=network)
-        self.task = self._create_task()
+        self.task = create_task(plan.config.training, self.model.config)
         if fresh and plan.config.model.weights != "none":
             teller.tell(load_weights(self.model, plan.config.model.weights).describe())
 
@@ -72,7 +77,8 @@ class Session:
     def config(self) -> ExperimentConfig:
         """The settings with nothing left open, and true from any folder."""
         config, network = self.plan.config.from_anywhere(), self.model.config
-        options = {"backbone_options": network.backbone_options, "decoder_options": network.decoder_options}
+        names = ("backbone_options", "decoder_options", "detect_options")
+        options = {name: getattr(network, name) for name in names}
         model = config.model.model_copy(update=options)
         return config.model_copy(update={"device": str(self.device), "model": model})
 
@@ -92,8 +98,8 @@ class Session:
 
     @property
     def _metric(self) -> str:
-        """What the validation score is."""
-        return "Dice" if self.plan.model.task == "segment" else "top-1"
+        """What the validation score is; of several heads the mean of their scores."""
+        return " and ".join(METRICS[head] for head in self.plan.model.heads)
 
     def _duration(self) -> tuple[str, str]:
         """How long the training will take, and how that is known."""
@@ -138,18 +144,12 @@ class Session:
             f"trained {result.steps} steps in {format_duration(result.seconds)}, ended by {result.stopped}; "
             f"best validation score {result.scores['score']:.3f} in epoch {result.best_epoch}"
         )
+        if "detect" in self.dataset.heads:
+            self._choose_threshold(run)
         self._score_test_part(run)
         write_report(run.folder)
         self.teller.tell(f"model {run.model_file}", f"report {run.report}")
         return run
-
-    def _create_task(self) -> Task:
-        config = self.plan.config.training
-        assert config.class_weights != "balanced"  # the plan has made numbers of it
-        criterion = create_loss(config.loss, self.plan.model.num_classes, config.class_weights)
-        if self.plan.model.task == "segment":
-            return SegmentTask(criterion)
-        return ClassifyTask(criterion, config.label_smoothing, config.auxiliary_weight, config.mixup)
 
     def _loader(self) -> DataLoader[dict[str, Tensor]]:
         sampling, config = self.plan.sampling, self.plan.config.training
@@ -157,13 +157,12 @@ class Session:
         axes = color_axes(records, self.pipeline) if sampling.augment == "alexnet" and channels == 3 else None
         training_set = TrainingSet(
             records,
-            self.dataset.classes,
+            self.dataset.heads,
             self.pipeline,
             Augmenter(sampling.augment, channels, sampling.orientation_free, axes),
             crop=(sampling.crop, sampling.crop),
             seed=config.seed,
             foreground_share=sampling.foreground_share,
-            task=self.plan.model.task,
             border_weight=config.border_weight,
             numbered_objects=bool(config.border_weight) and number_objects(self.dataset.facts.masks),
         )
@@ -175,7 +174,7 @@ class Session:
     def _keep_in_memory(self, training_set: TrainingSet) -> None:
         """Decode the training images once where they are small enough and the loader's processes share them."""
         facts = [self.dataset.facts.images[record.id] for record in training_set.records]
-        size = decoded_bytes(facts, training_set.task == "segment", bool(training_set.border_weight))
+        size = decoded_bytes(facts, training_set.heads, bool(training_set.border_weight))
         shared = self.plan.config.training.workers == 0 or multiprocessing.get_start_method() == "fork"
         if size <= KEPT_BYTES and shared:
             with self.teller.progress("decoding", len(facts)) as advance:
@@ -186,7 +185,10 @@ class Session:
         """The score of the network on the validation part, by the predictor that everybody uses."""
         engine = TorchEngine(network, self.device, self.pipeline.precision)
         predictor = Predictor(engine, self.pipeline, self.dataset.heads)
-        return {"score": evaluate(predictor, self.dataset.split("val"), self.dataset.classes, quick=True).score}
+        found = evaluate_heads(predictor, self.dataset.split("val"), self.dataset.heads, quick=True)
+        scores = {head: evaluation.score for head, evaluation in found.items()}
+        further = scores if len(scores) > 1 else {}
+        return {"score": sum(scores.values()) / len(scores), **{str(head): value for head, value in further.items()}}
 
     def _keep(self, run: Run, network: nn.Module, scores: Mapping[str, float]) -> None:
         card = ModelCard(
@@ -201,15 +203,40 @@ class Session:
         tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
         save_model_file(run.model_file, tensors, card)
 
+    def _choose_threshold(self, run: Run) -> None:
+        """Keep in the model file the score from which its boxes are best, by F1 on the validation part."""
+        predictor = load(run.model_file, device=str(self.device))
+        tally = DetectionTally(predictor.heads["detect"], threshold=0.0)
+        for record in self.dataset.split("val"):
+            sample = load_targets(record, {"detect": tally.classes})
+            if sample.boxes is not None:
+                tally.add(sample, predictor.detect(sample.image))
+        found = tally.best_threshold()
+        if found is None:
+            return
+        threshold = round(found, 3)
+        card, tensors = load_model_file(run.model_file)
+        rule = {**card.pipeline["objects"], "threshold": threshold}
+        save_model_file(
+            run.model_file, tensors, card.model_copy(update={"pipeline": {**card.pipeline, "objects": rule}})
+        )
+        self.teller.tell(f"boxes are shown from a score of {threshold:g}: the best F1 on the validation images")
+
     def _score_test_part(self, run: Run) -> None:
         records = self.dataset.split("test")
         if not records:
             self.teller.tell("no test part: nothing to score; give the data set one with --split")
             return
         predictor = load(run.model_file, device=str(self.device))
-        evaluation = score(predictor, records, self.dataset.classes, self.teller)
-        evaluation.write(run.folder / "evaluation")
+        found = score(predictor, records, self.dataset.heads, self.teller)
+        write_evaluations(found, run.folder / "evaluation")
         card, tensors = load_model_file(run.model_file)
-        scores = {name: value for name, value in evaluation.scores.items() if name != "examples"}
-        save_model_file(run.model_file, tensors, card.model_copy(update={"scores": {**card.scores, "test": scores}}))
-        self.teller.tell(*describe_scores(evaluation))
+        main, *others = (
+            {name: value for name, value in evaluation.scores.items() if name not in ("examples", "curves")}
+            for evaluation in found.values()
+        )
+        further = {f"test {scores['task']}": scores for scores in others}
+        scores = {**card.scores, "test": main, **further}
+        save_model_file(run.model_file, tensors, card.model_copy(update={"scores": scores}))
+        for evaluation in found.values():
+            self.teller.tell(*describe_scores(evaluation))

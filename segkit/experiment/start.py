@@ -7,7 +7,7 @@ from typing import Any
 
 from segkit.data.fingerprint import fingerprint
 from segkit.data.opening import OpenDataset
-from segkit.errors import DataError, UsageError
+from segkit.errors import DataError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.opening import open_aloud
@@ -47,14 +47,9 @@ def start(config: ExperimentConfig, output: Path | None, started: float, teller:
 
 
 def open_usable(config: ExperimentConfig, teller: Teller) -> OpenDataset:
-    """The data set as the settings read it; raises `DataError` for its errors, `UsageError` for boxes alone."""
-    dataset = open_aloud(config.path, config.data, teller, task=config.task)
+    """The data set as the settings read it; raises `DataError` for its errors."""
+    dataset = open_aloud(config.path, config.data, teller, task=config.task, heads=config.heads or ())
     dataset.require_usable()
-    if dataset.task == "detect":
-        raise UsageError(
-            f"{config.path} marks objects by boxes alone, and networks are trained on masks or labels of images; "
-            "name data with masks or outlines"
-        )
     return dataset
 
 

@@ -19,12 +19,14 @@ from segkit.experiment.start import resume as resume_run
 from segkit.experiment.start import start
 from segkit.models.config import Option
 from segkit.pipeline import NormalizationName
+from segkit.structures import TaskName
 
 
 def train(
     data: str | Path | None = None,
     *,
-    task: Literal["segment", "classify"] | None = None,
+    task: TaskName | None = None,
+    heads: Sequence[TaskName] | None = None,
     output: str | Path | None = None,
     config: str | Path | None = None,
     resume: bool = False,
@@ -37,6 +39,7 @@ def train(
     weights: str | None = None,
     backbone_options: Mapping[str, Option] | None = None,
     decoder_options: Mapping[str, Option] | None = None,
+    detect_options: Mapping[str, Option] | None = None,
     epochs: int | None = None,
     budget: str | None = None,
     batch_size: int | None = None,
@@ -50,6 +53,7 @@ def train(
     learning_rate: float | None = None,
     loss: str | None = None,
     class_weights: Literal["balanced"] | Sequence[float] | None = None,
+    head_weights: Mapping[TaskName, float] | None = None,
     border_weight: float | None = None,
     label_smoothing: float | None = None,
     mixup: float | None = None,
@@ -79,7 +83,9 @@ def train(
 
     Args:
         data: folder of images and masks, a table, or class folders.
-        task: what the targets are for; known from the data where None, masks before labels in a table with both.
+        task: what is learnt: masks, objects one by one, boxes or labels; known from the data where None, masks before
+            boxes before labels.
+        heads: several tasks that one network learns, the main one first; in the place of `task`.
         output: the run folder, which must not exist; `runs/DATA-NETWORK-N` where None.
         config: YAML file of an `ExperimentConfig`, for example the `config.yaml` of another run.
         resume: go on with the run in `output` from its last checkpoint.
@@ -93,6 +99,7 @@ def train(
         weights: `none`, `imagenet`, or a segkit model file whose weights fit in part.
         backbone_options: options of the backbone, for example `{"width": 24}`.
         decoder_options: options of the decoder.
+        detect_options: options of the head of boxes, for example `{"channels": 64}`.
         epochs: passes over the training part; excludes `budget`.
         budget: time of the whole training, such as `"10m"`; excludes `epochs`.
         batch_size: crops per step.
@@ -106,6 +113,7 @@ def train(
         learning_rate: the highest of the schedule.
         loss: `ce_dice`, `ce`, `dice` or `focal`.
         class_weights: `balanced`, or one number per class.
+        head_weights: how much the loss of each of several heads counts, 1 where not named.
         border_weight: weight, on top of their class's, of the pixels where two objects meet; the U-Net's is 10.
         label_smoothing: share of the loss that asks for every class alike (classification).
         mixup: alpha of mixup, which blends images of a batch and their losses (classification).
@@ -139,6 +147,7 @@ def train(
     given = {
         "path": data,
         "task": task,
+        "heads": tuple(heads) if heads else None,
         "folds": folds,
         "device": device,
         "normalization": normalization,
@@ -151,6 +160,7 @@ def train(
         },
         "model": {
             "backbone": backbone, "decoder": decoder, "weights": weights, "backbone_options": backbone_options,
+            "detect_options": detect_options,
             "decoder_options": {**(decoder_options or {}), **({"upsample": upsample} if upsample else {})},
         },
         "sampling": {
@@ -160,6 +170,7 @@ def train(
         "training": {
             "epochs": epochs, "budget_seconds": parse_duration(budget) if budget else None, "batch_size": batch_size,
             "accumulate": accumulate, "learning_rate": learning_rate, "loss": loss, "class_weights": class_weights,
+            "head_weights": head_weights,
             "border_weight": border_weight,
             "label_smoothing": label_smoothing, "mixup": mixup, "optimizer": optimizer, "patience": patience,
             "precision": precision, "workers": workers, "seed": seed,

@@ -14,7 +14,7 @@ from segkit.explanation.activations import Activation, activations, convolutions
 from segkit.explanation.heat import Heat, grad_cam, likely_classes, occlusion
 from segkit.explanation.subject import Subject, open_subject
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import ClassificationResult
+from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.structures import Progress
 from segkit.visualization.display import to_display
 from segkit.visualization.mosaic import filter_tiles, heat_over, map_tile, mosaic
@@ -95,6 +95,7 @@ def _answer(predictor: Predictor, subject: Subject, image: str | Path) -> tuple[
     result = predictor.predict(image)
     if isinstance(result, ClassificationResult):
         return ", ".join(f"{name} {share:.1%}" for name, share in result.top(SHOWN_CLASSES)), ()
+    assert isinstance(result, SegmentationResult)  # open_subject takes no other network
     shares = sorted(result.shares().items(), key=lambda item: -item[1])
     words = ", ".join(f"{name} {share:.1%}" for name, share in shares if share > 0)
     drawn = overlay(subject.image, result.mask, result.classes)

@@ -54,6 +54,8 @@ class EnsemblePredictor(Predictor):
     def of(cls, members: Sequence[Predictor], source: Path) -> EnsemblePredictor:
         """The ensemble that a file lists; raises `ModelFileError` where its members do not fit together."""
         first = members[0]
+        if "detect" in first.heads:
+            raise ModelFileError(f"{source} lists networks that find boxes, which have no mean; name one of the models")
         for member in members[1:]:
             differing = [name for name in _SHARED if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
             if member.heads.keys() != first.heads.keys():
@@ -67,16 +69,21 @@ class EnsemblePredictor(Predictor):
                 )
         return cls(members)
 
-    def _logits(self, stored: NDArray[Any]) -> Scores:
-        """The logarithm of the mean probabilities, which softmax turns back into them."""
+    def _outputs(self, stored: NDArray[Any]) -> dict[str, Scores]:
+        """The logarithms of the mean probabilities, which softmax turns back into them."""
         # No member is asked through its own `segment`, which would decide on a class.
-        mean = _mean([softmax(member._logits(stored), axis=0) for member in self.members])
+        outputs = [member._outputs(stored) for member in self.members]
         with np.errstate(divide="ignore"):  # a class that every member excludes
-            return np.log(mean)
+            return {task: np.log(_mean([softmax(output[task], axis=0) for output in outputs])) for task in self.heads}
 
-    def _tile_scorer(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], Scores]:
+    def _tile_scorer(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], dict[str, Scores]]:
         scorers = [member._tile_scorer(stored) for member in self.members]
-        return lambda tile: _mean([scorer(tile) for scorer in scorers])
+
+        def score(tile: NDArray[Any]) -> dict[str, Scores]:
+            outputs = [scorer(tile) for scorer in scorers]
+            return {task: _mean([output[task] for output in outputs]) for task in self.heads}
+
+        return score
 
 
 class _Engines:

@@ -16,6 +16,7 @@ from segkit.data.image_io import write_image, write_mask
 from segkit.data.readers._base import cut_suffix, suffix_of
 from segkit.data.volume_io import TIFF_SUFFIXES, write_volume
 from segkit.inference.items import Item, VolumeItem
+from segkit.inference.object_files import write_objects
 from segkit.inference.predictor import Predictor
 from segkit.inference.results import ClassificationResult, SegmentationResult
 from segkit.ops.files import make_folder, write_atomically
@@ -71,10 +72,12 @@ class Job:
         if isinstance(result, ClassificationResult):
             best_first = result.top(len(result.names))
             return [{"image": self.file, "class": name, "probability": f"{share:.6f}"} for name, share in best_first]
-        make_folder(self.mask_file.parent)
-        write_mask(self.mask_file, result.mask, result.classes)
-        self._write_further(self.name, image, result)
-        return self._areas(result)
+        if isinstance(result, SegmentationResult):
+            make_folder(self.mask_file.parent)
+            write_mask(self.mask_file, result.mask, result.classes)
+            self._write_further(self.name, image, result)
+            return self._areas(result)
+        return write_objects(self, result, image, predictor.pipeline.objects.threshold)
 
     def _run_volume(self, volume: VolumeItem, predictor: Predictor) -> list[Row]:
         mask = np.empty(volume.grid.shape, predictor.classes.id_dtype)

@@ -48,20 +48,29 @@ def bootstrap_intervals(
     unit_sums: NDArray[Any], statistic: Callable[[NDArray[Any]], NDArray[np.float64]], seed: int = 0
 ) -> list[Interval] | None:
     """As `bootstrap_interval` for several scores on the same resamples: `statistic` maps (R, ...) to (R, S)."""
-    if len(unit_sums) < MINIMUM_UNITS:
+    flat = unit_sums.reshape(len(unit_sums), -1).astype(np.float64)
+    return weighted_intervals(
+        len(unit_sums), lambda counts: statistic((counts @ flat).reshape(len(counts), *unit_sums.shape[1:])), seed
+    )
+
+
+def weighted_intervals(
+    units: int, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], seed: int = 0
+) -> list[Interval] | None:
+    """As `bootstrap_intervals` for scores that follow from no sum over units.
+
+    Args:
+        units: U.
+        statistic: how often each resample holds each unit (R, U) to scores (R, S).
+        seed: of the resampling.
+    """
+    if units < MINIMUM_UNITS:
         return None
-    scores = statistic(_resampled_sums(unit_sums, np.random.default_rng(seed)))
-    return [_percentiles(column) for column in scores.T]
-
-
-def _resampled_sums(unit_sums: NDArray[Any], generator: np.random.Generator) -> NDArray[np.float64]:
-    """Sums (R, ...) of `RESAMPLES` data sets of U units drawn with replacement."""
-    units = len(unit_sums)
-    flat = unit_sums.reshape(units, -1).astype(np.float64)
+    generator = np.random.default_rng(seed)
     block = max(1, _DRAWS_AT_ONCE // units)
     sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
-    sums = np.concatenate([_draw_counts(units, size, generator) @ flat for size in sizes])
-    return sums.reshape(RESAMPLES, *unit_sums.shape[1:])
+    scores = np.concatenate([statistic(_draw_counts(units, size, generator)) for size in sizes])
+    return [_percentiles(column) for column in scores.T]
 
 
 def _draw_counts(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.float64]:

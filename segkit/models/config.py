@@ -47,6 +47,8 @@ class ModelConfig(Config):
             object.__setattr__(self, "decoder", "unet")
         if not self.is_dense and (self.decoder or self.decoder_options):
             raise ValueError(f"to {' and '.join(self.heads)} there is no decoder; leave out 'decoder' and its options")
+        if self.detect_options and "detect" not in self.heads:
+            raise ValueError(f"{' and '.join(self.heads)} finds no boxes; leave out 'detect_options'")
         return self
 
     @property
@@ -58,6 +60,11 @@ class ModelConfig(Config):
     def num_classes(self) -> int:
         """Classes of the main head."""
         return self.heads[self.task]
+
+    @property
+    def only_classifies(self) -> bool:
+        """Whether labels of whole images are all that is predicted."""
+        return set(self.heads) == {"classify"}
 
     @property
     def is_dense(self) -> bool:

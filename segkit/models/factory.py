@@ -10,7 +10,6 @@ from segkit.errors import UsageError
 from segkit.models.backbones._base import BACKBONES, Backbone
 from segkit.models.config import DENSE, ModelConfig, Option
 from segkit.models.decoders._base import DECODERS, Decoder
-from segkit.models.heads.detect import build_detect_head
 from segkit.models.model import Model
 from segkit.models.options import check_options, default_options
 from segkit.models.weights import load_weights
@@ -84,9 +83,11 @@ def build_model(config: ModelConfig) -> Model:
     """
     backbone, backbone_options = _build_backbone(config)
     decoder, decoder_options = _build_decoder(config, backbone)
-    resolved = {"backbone_options": _storable(backbone_options), "decoder_options": _storable(decoder_options)}
-    if "detect" in config.heads:
-        resolved["detect_options"] = _storable(check_options("detect", build_detect_head, config.detect_options))
+    resolved = {
+        "backbone_options": _storable(backbone_options),
+        "decoder_options": _storable(decoder_options),
+        "detect_options": _resolved_detect_options(config),
+    }
     return Model(config.model_copy(update=resolved), backbone, decoder)
 
 
@@ -159,6 +160,14 @@ def _build_decoder(config: ModelConfig, backbone: Backbone) -> tuple[Decoder | N
         )
     classes = (_classes_of_dense_head(config),) if entry.scores_classes else ()
     return entry.build(backbone.specs, *classes, **options), options
+
+
+def _resolved_detect_options(config: ModelConfig) -> dict[str, Any]:
+    if "detect" not in config.heads:
+        return {}
+    from segkit.models.heads.detect import check_detect_options  # of all heads, only this one needs torchvision
+
+    return check_detect_options(config.detect_options)
 
 
 def _classes_of_dense_head(config: ModelConfig) -> int:

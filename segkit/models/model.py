@@ -14,7 +14,6 @@ from segkit.models.config import DENSE, ModelConfig
 from segkit.models.decoders._base import Decoder
 from segkit.models.features import Features
 from segkit.models.heads.classify import ClassifyHead
-from segkit.models.heads.detect import create_detect_head
 from segkit.models.heads.segment import LogitsHead, SegmentHead
 from segkit.ops.sizes import Padding, pad_mirrored, padding_to_multiple
 from segkit.structures import TaskName
@@ -111,9 +110,9 @@ class Model(nn.Module):
         """Outputs of the head of boxes, moved from the padded image to the image."""
         top, _, left, _ = padding
         outputs: dict[str, Tensor] = self.heads["detect"](features)
-        if any(padding):
-            shift = outputs["detect/boxes"].new_tensor([left, top, left, top])
-            outputs["detect/boxes"] = outputs["detect/boxes"] - shift
+        for name, shift in (("detect/boxes", (left, top, left, top)), ("detect/places", (left, top, 0))):
+            if any(padding) and name in outputs:
+                outputs[name] = outputs[name] - outputs[name].new_tensor(shift)
         return outputs
 
     def _classify(self, features: Features) -> dict[str, Tensor]:
@@ -126,8 +125,15 @@ class Model(nn.Module):
 
 
 def _require_equal_borders(config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> None:
-    """Raise `UsageError` where the maps lack their borders and the decoder takes them for whole."""
-    if decoder is not None and decoder.margin == 0 and "valid_convolutions" in backbone.capabilities:
+    """Raise `UsageError` where the maps lack their borders and a decoder or a head takes them for whole."""
+    if "valid_convolutions" not in backbone.capabilities:
+        return
+    if "detect" in config.heads:
+        raise UsageError(
+            f"boxes are found at places of whole images; the maps of backbone {config.backbone} lack their borders "
+            "(valid_convolutions): take another backbone, such as plain"
+        )
+    if decoder is not None and decoder.margin == 0:
         raise UsageError(
             f"decoder {config.decoder} lines up maps of whole images; those of backbone {config.backbone} lack their "
             "borders (valid_convolutions): use decoder unet2015"
@@ -139,6 +145,8 @@ def _create_head(task: TaskName, config: ModelConfig, backbone: Backbone, decode
     if task == "classify":
         return backbone.create_classifier(num_classes)
     if task == "detect":
+        from segkit.models.heads.detect import create_detect_head  # of all heads, only this one needs torchvision
+
         return create_detect_head(backbone.specs, num_classes, config.detect_options)
     assert decoder is not None  # the configuration has one for each of its dense heads
     if decoder.gives_logits:

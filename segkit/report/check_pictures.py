@@ -22,6 +22,12 @@ from segkit.visualization import marked_picture
 SHOWN_FILES = 12
 THUMBNAIL_SIDE = 240
 
+_LOOKED_AT = 2048
+"""Rows and columns, evenly spread, that are looked at of a file that is shown as it lies."""
+
+LARGEST_PICTURE = 2**26
+"""Pixels of the largest image that is read again for a picture of it: image and mask take some twenty bytes each."""
+
 FEW_VALUES = 32
 """A file with so many different values at most is shown as a mask."""
 
@@ -60,6 +66,8 @@ class FindingPictures:
     def _thumbnail(self, file: str) -> Thumbnail:
         record = self._records.get(file)
         note = "" if record is None else self._note(record)
+        if record is not None and not is_shown(record, self._dataset):
+            return Thumbnail(file, None, f"{note}, too large for a picture")
         try:
             picture = self._picture(self._folder / file, record)
         except (SegkitError, ValueError):
@@ -100,9 +108,17 @@ class FindingPictures:
         return [(one.box, colors.get(one.label, (255, 255, 255))) for one in objects if one.box is not None]
 
 
+def is_shown(record: Record, dataset: OpenDataset) -> bool:
+    """Whether an image is small enough to be read again for a picture."""
+    height, width = dataset.facts.images[record.id].size
+    return height * width <= LARGEST_PICTURE
+
+
 def _values_as_colors(file: Path) -> NDArray[np.uint8]:
     """An image or mask as it lies; the few different numbers of a mask, too small to see, get colours."""
     image = read_raster(file).image()
+    step = max(1, max(image.shape[:2]) // _LOOKED_AT)
+    image = np.ascontiguousarray(image[::step, ::step])
     if image.shape[2] == 1:
         values, places = np.unique(image[..., 0], return_inverse=True)
         if len(values) <= FEW_VALUES:

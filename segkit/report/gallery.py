@@ -59,6 +59,7 @@ def _example(evaluation: Path, example: dict[str, Any], labels: dict[str, list[d
         "wrong": len({label["name"] for label in seen}) > 1,
         "image": example["image"],
         "score": example["score"],
+        "caption": example["caption"],
         "panels": [{"caption": caption, "uri": data_uri(panel)} for caption, panel in panels],
     }
 

@@ -23,6 +23,37 @@ _DATASET_SCORES = {
     "top_1": "Top-1 accuracy",
     "top_5": "Top-5 accuracy",
     "mean_f1": "Mean F1",
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ar": "AR",
+    "panoptic_quality": "Panoptic quality",
+    "segmentation_quality": "Segmentation quality",
+    "recognition_quality": "Recognition quality",
+    "count_error": "Relative count error, mean over images",
+}
+_OBJECT_COLUMNS = {
+    "detect": ("ap", "ap50", "ap75", "ar"),
+    "instances": ("ap50", "panoptic_quality", "segmentation_quality", "recognition_quality"),
+}
+_RANKED_BY = {
+    "segment": "their mean foreground Dice",
+    "classify": "the probability p given to the true class",
+    "detect": "the F1 of their boxes at the score from which boxes are counted",
+    "instances": "their AP@0.5",
+}
+_IMAGE_SCORES = {
+    "segment": ("dice", "mean foreground Dice of one image"),
+    "classify": ("probability_of_class", "probability of the true class"),
+    "detect": ("f1", "F1 of the boxes of one image"),
+    "instances": ("ap50", "AP@0.5 of one image"),
+}
+"""Column of the table of images, and what it is called."""
+_SPOKEN = {
+    "segment": "Segmentation",
+    "classify": "Classification",
+    "detect": "Detection",
+    "instances": "Instance segmentation",
 }
 _CURVES = {"train_loss": "Training loss", "score": "Validation score", "learning_rate": "Learning rate"}
 
@@ -36,6 +67,12 @@ def page(run: RunFiles) -> dict[str, Any]:
         "stats": _stats(run),
         "scores": run.scores,
         "classes": _classes(run.scores),
+        "object_columns": [
+            (key, "AP@0.5" if run.scores.get("task") == "instances" and key == "ap50" else _DATASET_SCORES[key])
+            for key in _OBJECT_COLUMNS.get(str(run.scores.get("task")), ())
+        ],
+        "ranked_by": _RANKED_BY.get(str(run.scores.get("task")), "score"),
+        "further": run.further,
         "boundary": _boundary(run.scores),
         "confusion": _confusion(run),
         "gallery": gallery(run),
@@ -64,7 +101,8 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _subtitle(run: RunFiles) -> str:
     model, task = run.config.get("model") or {}, run.scores.get("task") or run.config.get("task")
     network = " on ".join(str(part) for part in (model.get("decoder"), model.get("backbone")) if part)
-    spoken = {"segment": "Segmentation", "classify": "Classification"}.get(str(task))
+    heads = run.config.get("heads") or [task]
+    spoken = " and ".join(_SPOKEN[head] for head in heads if head in _SPOKEN)
     return " · ".join(part for part in (spoken, network, run.config.get("path")) if part)
 
 
@@ -82,7 +120,8 @@ def _stats(run: RunFiles) -> list[dict[str, Any]]:
     """The scores beside the headline, each with its interval."""
     levels = [(_DATASET_SCORES[key], found) for key, found in (run.scores.get("dataset") or {}).items() if found]
     image = (run.scores.get("image") or {}).get("mean_foreground_dice")
-    rows = [{"name": name, **found} for name, found in levels if name.lower() != run.scores["metric"].lower()]
+    headline = "ap50" if run.scores.get("task") == "instances" else run.scores.get("metric", "").lower()
+    rows = [{"name": name, **found} for name, found in levels if name.lower() != headline]
     return rows + ([{"name": "Dice, mean over images", **image}] if image else [])
 
 
@@ -142,7 +181,6 @@ def _curves(log: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _histogram(run: RunFiles) -> str | None:
-    column = "probability_of_class" if run.scores.get("task") == "classify" else "dice"
+    column, label = _IMAGE_SCORES[run.scores.get("task", "segment")]
     values = [float(row[column]) for row in run.per_image if row.get(column)]
-    label = "probability of the true class" if column != "dice" else "mean foreground Dice of one image"
     return histogram(values, label) if values else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class RunFiles:
         scores: `evaluation/metrics.json`.
         per_image: rows of `evaluation/per_image.csv`.
         confusion: rows of `evaluation/confusion_matrix.csv`, header included.
+        further: of several heads those beside the main one, each with its `evaluation/HEAD/metrics.json`.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class RunFiles:
     scores: dict[str, Any]
     per_image: list[Row]
     confusion: list[list[str]]
+    further: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def evaluation(self) -> Path:
@@ -65,6 +67,7 @@ def read_run(folder: str | Path) -> RunFiles:
         scores=_read_json(evaluation / "metrics.json"),
         per_image=_read_rows(evaluation / "per_image.csv"),
         confusion=_read_table(evaluation / "confusion_matrix.csv"),
+        further={file.parent.name: _read_json(file) for file in sorted(evaluation.glob("*/metrics.json"))},
     )
     if not (files.config or files.log or files.scores):
         raise UsageError(f"{folder} holds no run: expected config.yaml, metrics.csv or evaluation/metrics.json in it")

@@ -37,8 +37,15 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["score"] = lambda value: "–" if value is None else f"{value:.3f}"
+    environment.filters["score"] = _score
     environment.filters["percent"] = lambda value: "–" if value is None else f"{100 * value:.1f} %"
     environment.filters["whole_percent"] = lambda value: f"{100 * value:.0f}"
     environment.filters["grouped"] = lambda value: f"{value:,}".replace(",", "\u202f")
     return environment.get_template(name)
+
+
+def _score(value: float | None) -> str:
+    """Three decimals, as scores have; one of a long distance, in which no more of them mean anything."""
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if value >= 100 else f"{value:.3f}"

@@ -3,10 +3,11 @@
 from segkit.structures.annotation import Annotation, Box, MaskFile, ObjectAnnotation, Polygons, Region, RunLengths
 from segkit.structures.class_map import IGNORE_INDEX, ClassMap, Color, palette
 from segkit.structures.objects import Boxes, Instances
-from segkit.structures.record import PARTS, TASKS, Progress, Record, Sample, TaskName
+from segkit.structures.record import MASKED, PARTS, TASKS, Progress, Record, Sample, TaskName
 
 __all__ = [
     "IGNORE_INDEX",
+    "MASKED",
     "PARTS",
     "TASKS",
     "Annotation",

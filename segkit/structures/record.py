@@ -23,6 +23,9 @@ class of the whole image."""
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 """In the order in which a network of several heads has them: the first is its main one."""
 
+MASKED: tuple[TaskName, ...] = ("segment", "instances")
+"""Tasks whose targets are pixels."""
+
 Progress = Callable[[int, int], None]
 """Called with the number done and the total."""
 

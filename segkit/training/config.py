@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from segkit.config import Config
+from segkit.structures import TaskName
 
 
 class TrainingConfig(Config):
@@ -43,6 +44,9 @@ class TrainingConfig(Config):
     class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
         None, description="weight of each class in the loss; balanced: inverse to its share; None: equal"
     )
+    head_weights: dict[TaskName, float] = Field(
+        default_factory=dict, description="how much the loss of each of several heads counts; 1 where not named"
+    )
     border_weight: float = Field(
         0.0,
         ge=0,
@@ -67,4 +71,6 @@ class TrainingConfig(Config):
     def _check(self) -> TrainingConfig:
         if self.epochs is not None and self.budget_seconds is not None:
             raise ValueError("epochs and budget_seconds both end the run; give one of them")
+        if any(weight <= 0 for weight in self.head_weights.values()):
+            raise ValueError("head_weights: every weight is above 0")
         return self

@@ -54,6 +54,37 @@ def test_the_clean_set_is_described(clean: Path, segkit: Ends, capsys: pytest.Ca
     assert "0 errors, 0 warnings; ready: segkit train" in printed
 
 
+def test_what_is_ready_is_the_command_that_trains(
+    clean: Path, segkit: Ends, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [
+        "--map",
+        "7=1",
+        "--channels",
+        "gray",
+        "--allow",
+        "lossy-mask",
+        "--allow",
+        "missing-mask",
+        "--group-by",
+        "^(.)",
+    ]
+    assert segkit("check", clean, *given, "--report", clean.parent / "page.html") == 1
+    capsys.readouterr()
+    moved = clean.rename(clean.parent / "my data")
+    assert segkit("check", moved, "--channels", "gray", "--allow", "lossy-mask", "--allow", "missing-mask") == 0
+    verdict = capsys.readouterr().out.splitlines()[-1]
+    options = "--channels gray --allow lossy-mask --allow missing-mask"
+    assert verdict == f"0 errors, 0 warnings; ready: segkit train '{moved}' {options}"
+
+
+def test_the_verdict_says_how_to_go_on(clean: Path, segkit: Ends, capsys: pytest.CaptureFixture[str]) -> None:
+    FAULTS["image cut short"][0](clean)
+    assert segkit("check", clean) == 1
+    verdict = capsys.readouterr().out.splitlines()[-1]
+    assert verdict.endswith("training would refuse this data set; to go on nevertheless: --allow unreadable-image")
+
+
 def test_the_page_shows_what_the_network_will_see(
     clean: Path, segkit: Ends, capsys: pytest.CaptureFixture[str]
 ) -> None:

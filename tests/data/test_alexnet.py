@@ -93,7 +93,7 @@ def test_training_sees_every_window_of_the_resized_image_and_prediction_the_midd
     rows, columns = np.mgrid[:16, :16].astype(np.uint8)
     (record,) = write(tmp_path, [np.stack([rows, columns, rows], axis=2) * 10])
     steps = pipeline(size=(16, 16), center_crop=(12, 12))
-    dataset = TrainingSet([record], CLASSES, steps, PLAIN, (12, 12), task="classify")
+    dataset = TrainingSet([record], {"classify": CLASSES}, steps, PLAIN, (12, 12))
 
     def start(planes: NDArray[np.float32]) -> tuple[int, int]:
         assert planes.shape == (3, 12, 12)

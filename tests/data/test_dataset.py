@@ -39,7 +39,7 @@ def record(tmp_path: Path) -> Record:
 
 
 def test_a_whole_image_goes_through_the_pipeline_alone(record: Record) -> None:
-    dataset = TrainingSet([record], CLASSES, PIPELINE, PLAIN, (40, 60))
+    dataset = TrainingSet([record], {"segment": CLASSES}, PIPELINE, PLAIN, (40, 60))
     item = dataset[Draw(0, 0, 0)]
     assert (item["image"].dtype, item["mask"].dtype) == (torch.float32, torch.int64)
     sample = load_sample(record, CLASSES)
@@ -54,7 +54,7 @@ def test_crops_are_those_of_what_the_predictor_sees_bit_for_bit(record: Record, 
     low, high = (-2.0, 2.0) if name == "zscore" else (100.0, 2000.0)
     settings = {"normalization": name, "low": low, "high": high, "channels": 1, "mean": (0.5,), "std": (0.25,)}
     pipeline = Pipeline.parse(settings, source="pipeline")
-    dataset = TrainingSet([record], CLASSES, pipeline, PLAIN, (16, 24), foreground_share=0.5)
+    dataset = TrainingSet([record], {"segment": CLASSES}, pipeline, PLAIN, (16, 24), foreground_share=0.5)
     if kept:
         dataset.keep_in_memory()
     whole = pipeline.prepare(load_sample(record, CLASSES).image)[0]
@@ -71,7 +71,7 @@ def test_crops_are_those_of_what_the_predictor_sees_bit_for_bit(record: Record, 
 
 def test_crops_are_windows_of_image_and_mask_alike(record: Record) -> None:
     """The ramp tells where each crop was taken."""
-    dataset = TrainingSet([record], CLASSES, PIPELINE, PLAIN, (16, 24), foreground_share=1.0)
+    dataset = TrainingSet([record], {"segment": CLASSES}, PIPELINE, PLAIN, (16, 24), foreground_share=1.0)
     mask = load_sample(record, CLASSES).mask
     assert mask is not None
     places = set()
@@ -89,7 +89,7 @@ def test_crops_are_windows_of_image_and_mask_alike(record: Record) -> None:
 def test_a_draw_depends_on_seed_epoch_and_position_alone(record: Record) -> None:
     def items(seed: int, draws: list[Draw]) -> list[bytes]:
         augmenter = Augmenter("strong", 1, orientation_free=True)
-        dataset = TrainingSet([record], CLASSES, PIPELINE, augmenter, (32, 32), seed)
+        dataset = TrainingSet([record], {"segment": CLASSES}, PIPELINE, augmenter, (32, 32), seed)
         return [dataset[draw]["image"].numpy().tobytes() for draw in draws]
 
     draws = [Draw(0, 0, 0), Draw(0, 1, 0), Draw(1, 0, 0)]
@@ -99,7 +99,7 @@ def test_a_draw_depends_on_seed_epoch_and_position_alone(record: Record) -> None
 
 
 def test_magnified_crops_keep_their_size_and_classes(record: Record) -> None:
-    dataset = TrainingSet([record], CLASSES, PIPELINE, Augmenter("strong", 1), (48, 32))
+    dataset = TrainingSet([record], {"segment": CLASSES}, PIPELINE, Augmenter("strong", 1), (48, 32))
     for position in range(20):
         item = dataset[Draw(0, position, 0)]
         assert item["image"].shape == (1, 48, 32)
@@ -108,7 +108,7 @@ def test_magnified_crops_keep_their_size_and_classes(record: Record) -> None:
 
 
 def test_kept_samples_are_not_read_again(record: Record) -> None:
-    dataset = TrainingSet([record], CLASSES, PIPELINE, Augmenter("standard", 1), (32, 32))
+    dataset = TrainingSet([record], {"segment": CLASSES}, PIPELINE, Augmenter("standard", 1), (32, 32))
     read = dataset[Draw(0, 3, 0)]
     calls: list[tuple[int, int]] = []
     dataset.keep_in_memory(lambda done, total: calls.append((done, total)))
@@ -120,13 +120,13 @@ def test_kept_samples_are_not_read_again(record: Record) -> None:
 
 def test_decoded_bytes_by_hand() -> None:
     images = [ImageFacts((10, 20), 3, "uint8"), ImageFacts((5, 5), 1, "uint16")]
-    assert decoded_bytes(images, masks=True) == 10 * 20 * 5 + 5 * 5 * 4
-    assert decoded_bytes(images, masks=True, weights=True) == 10 * 20 * 9 + 5 * 5 * 8
-    assert decoded_bytes(images, masks=False) == 10 * 20 * 3 + 5 * 5 * 2
+    assert decoded_bytes(images, {"segment"}) == 10 * 20 * 5 + 5 * 5 * 4
+    assert decoded_bytes(images, {"segment"}, weights=True) == 10 * 20 * 9 + 5 * 5 * 8
+    assert decoded_bytes(images, {"classify"}) == 10 * 20 * 3 + 5 * 5 * 2
 
 
 def test_the_set_can_be_pickled(record: Record) -> None:
-    dataset = TrainingSet([record], CLASSES, PIPELINE, Augmenter("strong", 1), (32, 32))
+    dataset = TrainingSet([record], {"segment": CLASSES}, PIPELINE, Augmenter("strong", 1), (32, 32))
     copy = pickle.loads(pickle.dumps(dataset))
     assert torch.equal(copy[Draw(2, 5, 0)]["image"], dataset[Draw(2, 5, 0)]["image"])
 
@@ -134,7 +134,7 @@ def test_the_set_can_be_pickled(record: Record) -> None:
 def test_classification_items(record: Record) -> None:
     pipeline = PIPELINE.model_copy(update={"size": (20, 30)})
     labelled = Record("a", record.image, label="vessel")
-    item = TrainingSet([labelled], CLASSES, pipeline, PLAIN, (20, 30), task="classify")[Draw(0, 0, 0)]
+    item = TrainingSet([labelled], {"classify": CLASSES}, pipeline, PLAIN, (20, 30))[Draw(0, 0, 0)]
     assert item.keys() == {"image", "label"}
     assert (item["label"].dtype, int(item["label"])) == (torch.int64, 2)
     np.testing.assert_array_equal(item["image"].numpy(), pipeline.prepare(load_sample(labelled, CLASSES).image))
@@ -142,13 +142,13 @@ def test_classification_items(record: Record) -> None:
 
 def test_records_without_target_are_refused(record: Record) -> None:
     bare = Record("bare", record.image)
-    with pytest.raises(DataError, match="bare has no mask"):
-        TrainingSet([bare], CLASSES, PIPELINE, PLAIN, (8, 8))[Draw(0, 0, 0)]
+    with pytest.raises(DataError, match="bare has no target to segment"):
+        TrainingSet([bare], {"segment": CLASSES}, PIPELINE, PLAIN, (8, 8))[Draw(0, 0, 0)]
     sized = PIPELINE.model_copy(update={"size": (8, 8)})
-    with pytest.raises(DataError, match="bare has no label"):
-        TrainingSet([bare], CLASSES, sized, PLAIN, (8, 8), task="classify")[Draw(0, 0, 0)]
+    with pytest.raises(DataError, match="bare has no target to classify"):
+        TrainingSet([bare], {"classify": CLASSES}, sized, PLAIN, (8, 8))[Draw(0, 0, 0)]
     with pytest.raises(ValueError, match="pipeline with a size"):
-        TrainingSet([bare], CLASSES, PIPELINE, PLAIN, (8, 8), task="classify")
+        TrainingSet([bare], {"classify": CLASSES}, PIPELINE, PLAIN, (8, 8))
 
 
 def test_camvid_crops_hold_its_classes_and_ignore_void(datasets: Callable[[str], Path]) -> None:
@@ -158,7 +158,7 @@ def test_camvid_crops_hold_its_classes_and_ignore_void(datasets: Callable[[str],
     names = [line.split(",")[1] for line in (root / "classes.csv").read_text().splitlines()[1:12]]
     classes = ClassMap(tuple(names), values={**{i: i for i in range(11)}, 11: IGNORE_INDEX}, background=None)
     pipeline = Pipeline(channels=3, mean=(0.41, 0.42, 0.43), std=(0.3, 0.3, 0.3))
-    dataset = TrainingSet(records, classes, pipeline, Augmenter("standard", 3), (256, 256))
+    dataset = TrainingSet(records, {"segment": classes}, pipeline, Augmenter("standard", 3), (256, 256))
     seen: set[int] = set()
     for position in range(12):
         item = dataset[Draw(0, position, position % 3)]
@@ -173,7 +173,7 @@ def test_camvid_crops_hold_its_classes_and_ignore_void(datasets: Callable[[str],
 def test_a_margin_shows_what_surrounds_the_crop(record: Record) -> None:
     """The ramp tells where each crop was taken; beyond the border of the image it is NumPy's reflection."""
     pipeline = PIPELINE.model_copy(update={"margin": 7})
-    dataset = TrainingSet([record], CLASSES, pipeline, PLAIN, (16, 24), foreground_share=0.5)
+    dataset = TrainingSet([record], {"segment": CLASSES}, pipeline, PLAIN, (16, 24), foreground_share=0.5)
     mask = load_sample(record, CLASSES).mask
     assert mask is not None
     mirrored = np.pad(np.arange(2400).reshape(40, 60), 7, mode="reflect")
@@ -191,7 +191,7 @@ def test_a_margin_shows_what_surrounds_the_crop(record: Record) -> None:
 
 def test_nothing_is_learned_from_mirrored_pixels(record: Record) -> None:
     pipeline = PIPELINE.model_copy(update={"margin": 92})
-    item = TrainingSet([record], CLASSES, pipeline, PLAIN, (64, 80))[Draw(0, 0, 0)]
+    item = TrainingSet([record], {"segment": CLASSES}, pipeline, PLAIN, (64, 80))[Draw(0, 0, 0)]
     assert item["image"].shape == (1, 64 + 184, 80 + 184)
     mask = load_sample(record, CLASSES).mask
     np.testing.assert_array_equal(item["mask"][12:52, 10:70].numpy(), mask)
@@ -216,7 +216,7 @@ def test_border_weights_go_the_way_of_image_and_mask(cells: Record, preset: Pres
     """The image shows the weights, so that what happened to it must have happened to them."""
     pipeline = Pipeline(channels=1, mean=(0.0,), std=(1.0,), high=6000, margin=margin)
     augmenter = Augmenter(preset, 1, orientation_free=True)
-    dataset = TrainingSet([cells], TWO_CLASSES, pipeline, augmenter, (48, 48), border_weight=10)
+    dataset = TrainingSet([cells], {"segment": TWO_CLASSES}, pipeline, augmenter, (48, 48), border_weight=10)
     for position in range(12):
         item = dataset[Draw(0, position, 0)]
         shown = item["image"][0, margin : margin + 48, margin : margin + 48]
@@ -228,7 +228,7 @@ def test_border_weights_go_the_way_of_image_and_mask(cells: Record, preset: Pres
 
 
 def test_border_weights_are_kept_with_the_samples(cells: Record) -> None:
-    dataset = TrainingSet([cells], TWO_CLASSES, PIPELINE, PLAIN, (120, 120), border_weight=10)
+    dataset = TrainingSet([cells], {"segment": TWO_CLASSES}, PIPELINE, PLAIN, (120, 120), border_weight=10)
     read = dataset[Draw(0, 0, 0)]["border_weight"]
     mask = load_sample(cells, TWO_CLASSES).mask
     assert mask is not None
@@ -245,9 +245,9 @@ def test_numbered_objects_are_the_cells(cells: Record, tmp_path: Path) -> None:
     record = Record("cells", cells.image, tmp_path / "numbers.png")
     classes = ClassMap(("ground", "cell"), values={0: 0}, other=1)
     draws = [
-        TrainingSet([record], classes, PIPELINE, PLAIN, (120, 120), border_weight=10, numbered_objects=numbered)[
-            Draw(0, 0, 0)
-        ]["border_weight"]
+        TrainingSet(
+            [record], {"segment": classes}, PIPELINE, PLAIN, (120, 120), border_weight=10, numbered_objects=numbered
+        )[Draw(0, 0, 0)]["border_weight"]
         for numbered in (True, False)
     ]
     assert float(draws[0][40, 60]) == pytest.approx(10 * np.exp(-1 / 50))

@@ -133,7 +133,9 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
     write_sample(out, count=6, size=96)
     records = [Record(f.stem, f, out / "masks" / f.name) for f in sorted((out / "images").iterdir())]
     pipeline = Pipeline(channels=1, mean=(0.5,), std=(0.2,))
-    return TrainingSet(records, CLASSES, pipeline, Augmenter("strong", 1, orientation_free=True), (64, 64), seed=9)
+    return TrainingSet(
+        records, {"segment": CLASSES}, pipeline, Augmenter("strong", 1, orientation_free=True), (64, 64), seed=9
+    )
 
 
 def batches_of(cells: TrainingSet, workers: int, epochs: int = 2, start: int = 0, **options: Any) -> Iterator[bytes]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.inference.results import ClassificationResult, SegmentationResult
-from segkit.structures import ClassMap
+from segkit.structures import ClassMap, TaskName
 
 CLASSES = ClassMap(
     ("background", "cell", "debris"),
@@ -23,11 +23,10 @@ Ids = NDArray[np.uint8]
 class KnownMasks:
     """Predicts the mask that belongs to an image; the image's first pixel is its number."""
 
-    task: Literal["segment"] = "segment"
-
     def __init__(self, masks: Sequence[Ids], classes: ClassMap = CLASSES) -> None:
         self.masks = masks
         self.classes = classes
+        self.heads: Mapping[TaskName, ClassMap] = {"segment": classes}
         self.calls = 0
 
     def predict(self, image: NDArray[Any]) -> SegmentationResult:
@@ -38,11 +37,10 @@ class KnownMasks:
 class KnownProbabilities:
     """Predicts the probabilities that belong to an image; the image's first pixel is its number."""
 
-    task: Literal["classify"] = "classify"
-
     def __init__(self, probabilities: NDArray[np.float32], classes: ClassMap) -> None:
         self.probabilities = probabilities
         self.classes = classes
+        self.heads: Mapping[TaskName, ClassMap] = {"classify": classes}
 
     def predict(self, image: NDArray[Any]) -> ClassificationResult:
         return ClassificationResult(self.probabilities[int(image[0, 0, 0])], self.classes.names)

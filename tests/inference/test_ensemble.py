@@ -126,7 +126,7 @@ def test_lists_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "run" / "fold-1" / "model.safetensors").unlink()
     with pytest.raises(ModelFileError, match=r"ensemble.json lists .*fold-1/model.safetensors, which is no model file"):
         load(listed)
-    listed.write_text('{"schema_version": 2, "models": []}')
+    listed.write_text('{"schema_version": 3, "models": []}')
     with pytest.raises(ModelFileError, match="written by a newer segkit"):
         load(listed)
     listed.write_text('{"schema_version": 1, "models": []}')

@@ -139,10 +139,10 @@ def change(path: Path, tensors: dict[str, Any] | None = None, **changes: Any) ->
         ({"model": {"num_classes": 5, "backbone_options": {"width": 4}}}, "size mismatch"),
         ({"model": {"num_classes": 3, "backbone_options": {"width": 4}, "depht": 3}}, "unknown key 'depht'"),
         ({"pipeline": {}}, "pipeline: channels"),
-        ({"classes": {}}, "names"),
+        ({"heads": {"segment": {}}}, "names"),
         ({"tensors": {}}, "Missing key"),
-        ({"task": "classify"}, "its task is 'classify', its network's 'segment'"),
-        ({"classes": ClassMap(("a", "b")).to_dict()}, "it names 2 classes, its network has 3"),
+        ({"heads": {"classify": class_map(3).to_dict()}}, "its heads are classify, its network's segment"),
+        ({"heads": {"segment": ClassMap(("a", "b")).to_dict()}}, "to segment it names 2 classes, its network has 3"),
     ],
 )
 def test_file_that_describes_no_model(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -12,7 +12,7 @@ from segkit.data.unpacking import is_archive
 from segkit.data.volumes import expand_volumes
 from segkit.errors import UsageError
 from segkit.registry import Registry
-from segkit.structures import Record, TaskName
+from segkit.structures import MASKED, Record, TaskName
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def list_records(
     if root.is_file() and is_archive(root):
         raise UsageError(f"{root} is an archive; unpack it first and name the folder that comes out of it")
     listing = _format_of(root, format_name).list(root, task)
+    if task == "instances":
+        listing = told_apart(listing)
     expanded = expand_volumes(listing.records, axis, root)
     return replace(
         listing,
@@ -99,6 +101,24 @@ def list_records(
         notes=(*listing.notes, *expanded.notes),
         findings=(*listing.findings, *expanded.findings),
     )
+
+
+def told_apart(listing: Listing) -> Listing:
+    """A listing of masks as one of objects; raises `UsageError` where nothing tells the objects of a mask apart."""
+    records = listing.records
+    if listing.task not in MASKED or not all(_has_objects(record) for record in records):
+        raise UsageError(
+            f"{listing.root} was read as {listing.layout}, which does not tell objects apart; --task instances takes "
+            "outlines of objects, or files whose values number them: as masks, or in instances/ beside the masks"
+        )
+    if listing.numbered or any(record.annotation or record.instances for record in records):
+        return replace(listing, task="instances")
+    note = "objects: every value but 0 in a mask is one of them, as --task instances takes it"
+    return replace(listing, task="instances", numbered=True, notes=(*listing.notes, note))
+
+
+def _has_objects(record: Record) -> bool:
+    return record.instances is not None or record.annotation is not None or isinstance(record.mask, Path)
 
 
 def _format_of(root: Path, name: str | None) -> Format:

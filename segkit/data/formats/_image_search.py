@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from segkit.data.formats._folders import IMAGE_WORDS, ImageFiles
 from segkit.data.image_io import IMAGE_SUFFIXES
+from segkit.errors import DataError
+from segkit.ops.words import counted
 
 
 class ImageSearch:
@@ -75,6 +77,20 @@ class ImageSearch:
             if len(kept) == 1:
                 return kept[0]
         return None
+
+
+def where_to_put(folder: Path) -> str:
+    """What to do about images that are not there, in the words of a message."""
+    return f"put them into {folder}, or a folder in it, in any format of images"
+
+
+def none_there(source: Path, names: Sequence[str], folder: Path) -> DataError:
+    """The error that a set has none of the images that its annotations name."""
+    return DataError(
+        f"the annotations of {source} name {counted(len(names), 'image')}, and none is there, "
+        f"for example {names[0]!r}; "
+        f"{where_to_put(folder)}"
+    )
 
 
 def is_file(path: Path) -> bool:

@@ -14,7 +14,7 @@ from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._boxes import without_boxed_classes, without_outline
 from segkit.data.formats._folders import find_class_file
 from segkit.data.formats._ids import unique_ids
-from segkit.data.formats._image_search import is_file
+from segkit.data.formats._image_search import is_file, none_there, where_to_put
 from segkit.data.formats._layout import find_layout
 from segkit.data.formats._objects import region_box
 from segkit.data.formats._shapes import rectangle
@@ -88,19 +88,22 @@ def masks_beside(root: Path) -> bool:
 
 
 def list_marked(root: Path, export: Export, task: TaskName | None) -> Listing:
-    """The listing of an export for one of its targets; raises `DataError` where it has none.
+    """The listing of an export for one of its targets; raises `DataError` where it has none, or no image is there.
 
     Outlines come before boxes, and boxes before labels, unless `task` asks for the others. To segment, boxes are
     rectangles where nothing has an outline, else not counted; to detect, outlines have boxes around them.
     """
     chosen = _choose(root, export, task)
     records, notes = _labelled(export) if chosen == "classify" else _with_objects(export, chosen)
+    folder = root if root.is_dir() else root.parent
     absent = [one for one in export.images if not is_file(one.image)]
+    if absent and len(absent) == len(export.images):
+        raise none_there(root, [shown(one.image, root) for one in absent], folder)
     there = {one.id for one in export.images} - {one.id for one in absent}
     records = [record for record in records if record.id in there]
     findings = _unlabelled(export, root) if chosen == "classify" else []
     if absent:
-        findings.append(_absent(absent, root))
+        findings.append(_absent(absent, root, folder))
     repeated = {id_ for id_, number in Counter(record.id for record in records).items() if number > 1}
     if repeated:
         findings.append(_annotated_twice(export.images, repeated, root))
@@ -109,7 +112,6 @@ def list_marked(root: Path, export: Export, task: TaskName | None) -> Listing:
     if chosen == "segment":
         findings += without_outline(named, root)
         named = without_boxed_classes(named)
-    folder = root if root.is_dir() else root.parent
     assigned = apply_split_files(folder, named)
     declared, unused = _declared(export, chosen, records)
     class_file = find_class_file(folder)
@@ -222,9 +224,10 @@ def _unlabelled(export: Export, root: Path) -> list[Finding]:
     ]
 
 
-def _absent(images: Sequence[MarkedImage], root: Path) -> Finding:
+def _absent(images: Sequence[MarkedImage], root: Path, folder: Path) -> Finding:
     files = [shown(one.image, root) for one in images]
-    return finding("missing-image", f"images that are annotated and not there ({len(files)}): add them", files)
+    message = f"images that are annotated and not there ({len(files)}): {where_to_put(folder)}"
+    return finding("missing-image", message, files)
 
 
 def _annotated_twice(images: Sequence[MarkedImage], repeated: Collection[str], root: Path) -> Finding:

@@ -16,7 +16,7 @@ from segkit.data.findings import Finding, shown
 from segkit.data.formats._base import Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._folders import find_class_file, finding_of_files
-from segkit.data.formats._image_search import ImageSearch
+from segkit.data.formats._image_search import ImageSearch, none_there, where_to_put
 from segkit.data.formats._marked import foreground_of
 from segkit.data.formats._voc_files import VocAnnotation, VocFiles, VocObject, read_annotation, read_sets
 from segkit.data.image_io import read_mask
@@ -123,23 +123,29 @@ def _detect_records(voc: _Voc) -> Iterator[Record]:
     with_objects = _objects_follow_annotations(voc)
     search = ImageSearch(voc.files.base)
     absent = []
-    for id_, annotation in voc.annotations.items():
-        image = voc.files.images.get(id_) or search.find(annotation.filename or id_, voc.files.base)
+    for id_ in voc.annotations:
+        image = voc.files.images.get(id_) or search.find(_image_name(voc, id_), voc.files.base)
         if image is None:
             absent.append(voc.files.annotations[id_])
         else:
             yield Record(id_, image, annotation=_annotation(voc, id_, with_objects))
+    if absent and len(absent) == len(voc.annotations):
+        raise none_there(voc.root, [_image_name(voc, id_) for id_ in voc.annotations], voc.files.base)
     if voc.files.repeated:
         twice = sorted(voc.files.repeated)
         files = [shown(voc.files.annotations[id_], voc.root) for id_ in twice]
         message = f"images with several annotation files ({len(twice)}): keep one of each"
         voc.findings.append(finding("duplicate-id", message, files, twice))
-    message = "annotations whose image is not there ({n}): add the images, or take the annotations out"
+    message = f"annotations whose image is not there ({{n}}): {where_to_put(voc.files.base)}"
     voc.findings += finding_of_files("missing-image", message, absent, voc.root)
     if voc.broken:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(voc.broken.items())[:3])
         message = f"{counted(len(voc.broken), 'annotation')} cannot be read ({reasons}); export or correct them"
         voc.findings.append(finding("unreadable-annotation", message, voc.broken))
+
+
+def _image_name(voc: _Voc, id_: str) -> str:
+    return voc.annotations[id_].filename or id_
 
 
 def _annotation(voc: _Voc, id_: str, with_objects: bool, with_void: bool = False) -> Annotation:

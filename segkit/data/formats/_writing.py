@@ -21,7 +21,7 @@ from segkit.errors import DataError, OutputError, UsageError
 from segkit.ops.files import make_folder, write_atomically
 from segkit.ops.words import counted
 from segkit.registry import Registry
-from segkit.structures import IGNORE_INDEX, ClassMap, ObjectAnnotation, Progress, Record, TaskName
+from segkit.structures import IGNORE_INDEX, MASKED, ClassMap, ObjectAnnotation, Progress, Record, TaskName
 
 if TYPE_CHECKING:  # it imports the formats, and they import this module
     from segkit.data.opening import OpenDataset
@@ -92,10 +92,11 @@ def each(records: Sequence[Record], progress: Progress | None) -> Iterator[Recor
 
 def require_task(dataset: OpenDataset, layout: str, tasks: Sequence[TaskName]) -> None:
     """Raise `UsageError` where a layout has no place for the targets of a data set."""
-    if dataset.task not in tasks:
+    wanted = "segment" if dataset.task == "instances" else dataset.task
+    if wanted not in tasks:
         has = {"segment": "masks", "classify": "labels of whole images", "detect": "boxes"}
         holds = " and ".join(has[task] for task in tasks)
-        raise UsageError(f"{dataset.root} has {has[dataset.task]}, and {layout} holds {holds}; choose another --to")
+        raise UsageError(f"{dataset.root} has {has[wanted]}, and {layout} holds {holds}; choose another --to")
 
 
 def holdable(dataset: OpenDataset, suffixes: Collection[str]) -> tuple[list[Record], tuple[str, ...]]:
@@ -245,7 +246,7 @@ def not_kept(dataset: OpenDataset, keeps: Collection[Facet] = ()) -> tuple[str, 
         "groups": any(record.group is not None for record in records),
         "spacing": any(facts.images[record.id].spacing is not None for record in records),
         "boxes": any(not ("objects" in keeps and _has_outlines(record)) for record in beside),
-        "objects": dataset.task == "segment"
+        "objects": dataset.task in MASKED
         and (dataset.classes.other is not None or any(record.annotation and not record.mask for record in records)),
         "overlaps": any(record.id in facts.masks and facts.masks[record.id].overlap > 0 for record in records),
     }

@@ -54,10 +54,10 @@ class LabelStudio:
     rank: ClassVar[int] = 0
 
     def recognises(self, root: Path) -> bool:
-        """Whether `root` is such an export, or a folder with exactly one and no masks in files."""
+        """Whether `root` is such an export, or a folder that has one and no masks in files."""
         if root.is_file():
             return root.suffix.lower() == ".json" and _is_export(root)
-        return len(_exports(root)) == 1 and not masks_beside(root)
+        return bool(_exports(root)) and not masks_beside(root)
 
     def list(self, root: Path, task: TaskName | None = None) -> Listing:
         """List the records.
@@ -67,11 +67,11 @@ class LabelStudio:
             UnreadableFileError: a file that is no list of tasks.
         """
         exports = [root] if root.is_file() else _exports(root)
-        if len(exports) != 1:
-            found = ", ".join(file.name for file in exports) or "none"
-            raise DataError(
-                f"{root} needs one export of Label Studio and has {found}; export as JSON, not JSON-MIN, or name one"
-            )
+        if not exports:
+            raise DataError(f"{root} has no export of Label Studio; export as JSON, not JSON-MIN")
+        if len(exports) > 1:
+            found = ", ".join(file.name for file in exports)
+            raise DataError(f"{root} has several exports of Label Studio: {found}; name one, such as {exports[0]}")
         return list_marked(root, _Reader(exports[0], root).export, task)
 
     def example(self, root: Path) -> None:

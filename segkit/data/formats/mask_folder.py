@@ -11,6 +11,7 @@ from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._examples import scenes
 from segkit.data.formats._layout import find_layout
 from segkit.data.formats._parts import list_parts
+from segkit.data.formats._targets_beside import with_targets
 from segkit.data.formats._writing import (
     PLAIN_SUFFIXES,
     WRITERS,
@@ -38,7 +39,8 @@ class MaskFolder:
     """`images/ + masks/`, `train/{images,masks}`, `{images,masks}/train`, `train/ + trainannot/` and their like.
 
     Masks are one file per image, one folder per class (`masks/CLASS/NAME.png`), or one file per class
-    (`NAME_CLASS.png`).
+    (`NAME_CLASS.png`). Beside them may lie further targets: `boxes.csv` (`image,class,x_min,y_min,x_max,y_max`),
+    `labels.csv` (`image,label`), and in `instances/` files whose values number the objects.
     """
 
     rank: ClassVar[int] = 1
@@ -47,12 +49,12 @@ class MaskFolder:
         """Whether a folder of images has a folder of masks beside it."""
         return root.is_dir() and bool(find_layout(root).parts)
 
-    def list(self, root: Path, task: TaskName | None = None) -> Listing:  # noqa: ARG002
+    def list(self, root: Path, task: TaskName | None = None) -> Listing:
         """List the records; raises `DataError` when no image has a mask."""
         layout = find_layout(root) if root.is_dir() else None
         if layout is None or not layout.parts:
             raise DataError(f"{root} has no folder of masks beside a folder of images; expected images/ and masks/")
-        return list_parts(root, layout.description, layout.parts)
+        return with_targets(list_parts(root, layout.description, layout.parts), task)
 
     def example(self, root: Path) -> None:
         """Write six images in one folder, their masks, classes, groups and parts."""

@@ -119,7 +119,7 @@ def write_voc(dataset: OpenDataset, out: Path, progress: Progress | None = None)
     require_task(dataset, "voc", ("segment", "detect"))
     records, left_out = holdable(dataset, SUFFIXES)
     names, said = flat_names(records), Counter[str]()
-    is_segment = dataset.task == "segment"
+    is_segment = dataset.task != "detect"
     classes = written_classes(dataset) if is_segment else dataset.classes
     for record in each(records, progress):
         name = names[record.id]

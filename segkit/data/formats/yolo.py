@@ -89,7 +89,7 @@ def write_yolo(dataset: OpenDataset, out: Path, progress: Progress | None = None
     for record in each(dataset.records, progress):
         copy_image(dataset, record, out / "images" / _part(record) / names[record.id], PLAIN_SUFFIXES)
     in_files = any(record.mask is not None for record in dataset.records)
-    write = _write_masks if dataset.task == "segment" and in_files and dataset.classes.other is None else _write_labels
+    write = _write_masks if dataset.task != "detect" and in_files and dataset.classes.other is None else _write_labels
     losses = write(dataset, out, names)
     groups = [(names[record.id], record.group) for record in dataset.records if record.group is not None]
     if groups:
@@ -124,13 +124,13 @@ def _write_labels(dataset: OpenDataset, out: Path, names: Mapping[str, str]) -> 
         counting = [one for one in objects if not one.ignored and one.label in numbers]
         left_out += len(objects) - len(counting)
         joined += sum(one.region is not None and not _is_one_ring(one.region) for one in counting)
-        lines = label_lines(counting, numbers, dataset.facts.images[record.id].size, dataset.task == "segment")
+        lines = label_lines(counting, numbers, dataset.facts.images[record.id].size, dataset.task != "detect")
         content = "".join(f"{line}\n" for line in lines).encode()
         write_atomically(make_folder(out / "labels" / _part(record)) / f"{names[record.id]}.txt", content)
     _write_yaml(out, dataset.records, {number: name for name, number in numbers.items()}, {})
     losses = {
         f"{counted(left_out, 'object')} that are not counted are left out": left_out,
-        "holes and parts of one object are joined by lines without width": joined and dataset.task == "segment",
+        "holes and parts of one object are joined by lines without width": joined and dataset.task != "detect",
     }
     return (*(said for said, happened in losses.items() if happened), *not_kept(dataset, {"groups", "objects"}))
 

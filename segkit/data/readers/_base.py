@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import SegkitError, UnreadableFileError
+from segkit.ops.blocks import blocks
 from segkit.registry import Registry
 
 MAX_CHANNELS = 16
@@ -133,7 +134,10 @@ class Raster:
         Raises `UnreadableFileError` where a value does not fit float32 exactly enough.
         """
         if self.palette is not None:
-            return self.palette[self.pixels[..., 0]]
+            colors = np.empty((*self.pixels.shape[:2], 3), np.uint8)
+            for row, indices in zip(colors, self.pixels[..., 0], strict=True):  # not all: indices take 8 bytes each
+                row[...] = self.palette[indices]
+            return colors
         return self._as_image_dtype(self._without_opaque_alpha())
 
     def mask(self) -> NDArray[Any]:
@@ -154,6 +158,10 @@ class Raster:
             np.bitwise_or(packed, values[..., channel], out=packed, dtype=np.int32, casting="unsafe")
         return packed
 
+    def mask_blocks(self) -> Iterator[NDArray[Any]]:
+        """What `mask` gives, some of its pixels at a time; raises likewise."""
+        return (replace(self, pixels=block, alpha=False).mask() for block in blocks(self._mask_channels()))
+
     def _mask_channels(self) -> NDArray[Any]:
         """1 channel of ids, or 3 of colours."""
         pixels = self._without_opaque_alpha()
@@ -170,7 +178,8 @@ class Raster:
         if not self.alpha:
             return self.pixels
         opaque = np.iinfo(self.pixels.dtype).max if np.issubdtype(self.pixels.dtype, np.integer) else 1
-        return self.pixels[..., :-1] if (self.pixels[..., -1] == opaque).all() else self.pixels
+        is_opaque = all((block == opaque).all() for block in blocks(self.pixels[..., -1]))
+        return self.pixels[..., :-1] if is_opaque else self.pixels
 
     def _as_image_dtype(self, pixels: NDArray[Any]) -> NDArray[Any]:
         if pixels.dtype in (np.uint8, np.uint16, np.float32):

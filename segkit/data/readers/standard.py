@@ -16,8 +16,16 @@ from segkit.errors import UnreadableFileError
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 _ORIENTATION = 0x0112
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
 _DIRECT_MODES = ("L", "LA", "RGB", "RGBA", "P", "I;16")
+
+_DECODERS = {"PNG": imagecodecs.png_decode, "JPEG": imagecodecs.jpeg8_decode}
+"""Those that decode into the array itself, of which Pillow has a copy, with four bytes for each pixel of colour."""
+
+_LARGE = 2**26
+"""Pixels of colour from which on that copy is spared."""
+
+_ROWS = 1024
 
 
 def read_standard(path: Path) -> Raster:
@@ -30,22 +38,22 @@ def read_standard(path: Path) -> Raster:
         with Image.open(path) as image:
             check_size(path, image.height, image.width)
             frames = _frames(image)
-            deep = (
-                image.format == "PNG"
-                and any(str(tile.args).endswith(";16B") for tile in image.tile)
-                and image.mode != "I;16"
-            )
+            is_deep = _is_deep(image)
             image.load()
-            orientation = _orientation(image)
-            palette = _palette(image) if image.mode == "P" else None
-            pixels = _decode_deep(path) if deep else _pixels(image)
+            mode, kind, orientation = image.mode, image.format, _orientation(image)
+            palette = _palette(image) if mode == "P" else None
+            if _decodes_better(image, is_deep):
+                image.close()  # frees Pillow's own
+                pixels = _DECODERS[str(kind)](path.read_bytes())
+            else:
+                pixels = _pixels(image)
             return Raster(
                 path=path,
                 pixels=orient(pixels if pixels.ndim == 3 else pixels[..., None], orientation),
                 palette=palette,
-                alpha=image.mode in ("LA", "RGBA"),
+                alpha=mode in ("LA", "RGBA"),
                 orientation=orientation,
-                lossy=image.format in ("JPEG", "MPO"),
+                lossy=kind in ("JPEG", "MPO"),
                 frames=frames,
             )
     except UnidentifiedImageError:
@@ -58,8 +66,14 @@ def read_standard(path: Path) -> Raster:
         ) from None
 
 
-for _suffix in _SUFFIXES:
+for _suffix in SUFFIXES:
     READERS.register(_suffix)(read_standard)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether it is a PNG of 16-bit colour, before it is loaded."""
+    deep = any(str(tile.args).endswith(";16B") for tile in image.tile)
+    return image.format == "PNG" and deep and image.mode != "I;16"
 
 
 def _frames(image: Image.Image) -> int:
@@ -80,12 +94,23 @@ def _palette(image: Image.Image) -> NDArray[np.uint8]:
     return colors
 
 
+def _decodes_better(image: Image.Image, is_deep: bool) -> bool:
+    """Whether the file is to be decoded again: because of its values, or for the memory that takes."""
+    if is_deep:
+        return True
+    is_plain = image.mode in ("LA", "RGB", "RGBA") and "transparency" not in image.info
+    return image.format in _DECODERS and is_plain and image.width * image.height > _LARGE
+
+
 def _pixels(image: Image.Image) -> NDArray[np.uint8 | np.uint16]:
+    """Pillow's pixels, copied some rows at a time: at once they would be there three times."""
     if image.mode == "1":
-        return np.asarray(image.convert("L"))
-    return np.asarray(image if image.mode in _DIRECT_MODES else image.convert("RGB"))
-
-
-def _decode_deep(path: Path) -> NDArray[np.uint16]:
-    decoded: NDArray[np.uint16] = imagecodecs.png_decode(path.read_bytes())
-    return decoded
+        image = image.convert("L")
+    elif image.mode not in _DIRECT_MODES:
+        image = image.convert("RGB")
+    shape = (image.height, image.width, len(image.getbands()))
+    pixels = np.empty(shape, np.uint16 if image.mode == "I;16" else np.uint8)
+    for top in range(0, image.height, _ROWS):
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        pixels[top : top + _ROWS] = np.asarray(rows).reshape(-1, *shape[1:])
+    return pixels

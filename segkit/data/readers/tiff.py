@@ -29,6 +29,9 @@ from segkit.errors import UnreadableFileError
 MAX_BYTES = 2**32
 """Most bytes of one image, or of a stack that can only be decoded as a whole."""
 
+_BUFFER = 2**24
+"""Bytes of strips or tiles that are read at once, which lie in memory decoded as well before they find their place."""
+
 # What tifffile logs of damaged files would be printed where nobody set up logging, beside the error that says it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
@@ -226,7 +229,7 @@ def _decode(path: Path, series: Any) -> NDArray[Any]:
     if series.nbytes > MAX_BYTES:
         raise UnreadableFileError(path, f"it states {series.nbytes:,} bytes, above {MAX_BYTES / 2**30:g} GiB")
     check_segments(path, series)
-    decoded: NDArray[Any] = series.asarray()
+    decoded: NDArray[Any] = series.asarray(buffersize=_BUFFER)
     return decoded
 
 

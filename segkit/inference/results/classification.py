@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,3 +26,7 @@ class ClassificationResult:
         """The `count` most probable class names with their probabilities, best first."""
         best = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.names[i], float(self.probabilities[i])) for i in best]
+
+    def to_table(self) -> list[dict[str, Any]]:
+        """One row per class, the most probable first: class, probability."""
+        return [{"class": name, "probability": probability} for name, probability in self.top(len(self.names))]

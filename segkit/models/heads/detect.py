@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -125,6 +125,11 @@ def build_detect_head(
     return DetectHead(specs, num_classes, channels, convolutions, finest_stride, levels)
 
 
+def check_detect_options(given: Mapping[str, Option]) -> dict[str, Any]:
+    """All options of the head, the given ones checked; raises `UsageError`."""
+    return check_options("head detect", build_detect_head, given)
+
+
 def create_detect_head(specs: Sequence[FeatureSpec], num_classes: int, given: Mapping[str, Option]) -> DetectHead:
     """The head with the options given, checked; raises `UsageError`."""
-    return build_detect_head(specs, num_classes, **check_options("detect", build_detect_head, given))
+    return build_detect_head(specs, num_classes, **check_detect_options(given))

@@ -277,7 +277,7 @@ def test_one_broken_task_is_named_and_the_others_are_read(tmp_path: Path, entry:
 
 def test_exports_of_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "min.json").write_text('[{"image": "a.png", "label": [{"x": 1}]}]')
-    with pytest.raises(DataError, match="needs one export of Label Studio and has none; export as JSON, not JSON-MIN"):
+    with pytest.raises(DataError, match="has no export of Label Studio; export as JSON, not JSON-MIN"):
         list_records(tmp_path, "label-studio")
     (tmp_path / "min.json").write_text('{"a": 1}')
     with pytest.raises(UnreadableFileError, match=r"min\.json: it holds an object, and a list of tasks is expected"):
@@ -285,6 +285,33 @@ def test_exports_of_other_kinds_are_refused(tmp_path: Path) -> None:
     export(tmp_path, task("a.png"))
     with pytest.raises(DataError, match="was read as Label Studio, but no image of it has a shape or a label"):
         list_records(tmp_path / "export.json")
+
+
+def test_several_exports_are_named(tmp_path: Path) -> None:
+    square = task("a.png", result("rectangle", "cell", x=1, y=1, width=10, height=10))
+    export(tmp_path, square)
+    (tmp_path / "older.json").write_text(json.dumps([square]))
+    expected = r"has several exports of Label Studio: export\.json, older\.json; name one, such as .*export\.json"
+    with pytest.raises(DataError, match=expected):
+        list_records(tmp_path)
+    assert len(list_records(tmp_path / "older.json").records) == 1
+
+
+def test_where_to_put_images_that_are_not_there(tmp_path: Path) -> None:
+    square = result("rectangle", "cell", x=1, y=1, width=10, height=10)
+    root = export(tmp_path, task("/image1", square), task("/image2", square), images=())
+    place = re.escape(str(root))
+    expected = (
+        rf"^the annotations of {place} name 2 images, and none is there, for example 'image1'; put them into {place}"
+    )
+    with pytest.raises(DataError, match=expected):
+        list_records(root)
+    Image.new("L", (200, 50)).save(root / "image2.jpg")
+    (found,) = list_records(root).findings
+    assert (found.code, found.files) == ("missing-image", ("image1",))
+    assert found.message == (
+        f"images that are annotated and not there (1): put them into {root}, or a folder in it, in any format of images"
+    )
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,18 @@ def test_an_annotation_without_its_image_is_named(tmp_path: Path) -> None:
     listing = list_records(tmp_path)
     assert {record.id: record.image.name for record in listing.records} == {"a": "a.png", "c": "other.png"}
     assert codes(listing) == {"missing-image": ("Annotations/b.xml",)}
+    for image in (tmp_path / "JPEGImages").iterdir():
+        image.unlink()
+    with pytest.raises(DataError, match=r"name 3 images, and none is there, for example '.*'; put them into .*, or a"):
+        list_records(tmp_path)
+
+
+def test_a_set_without_any_object_is_an_error_of_its_own(tmp_path: Path) -> None:
+    make(tmp_path, {f"JPEGImages/{name}.png": picture(seed) for seed, name in enumerate("abcd")})
+    make(tmp_path, {f"Annotations/{name}.xml": xml() for name in "abcd"})
+    dataset = open_dataset(tmp_path)
+    assert [found.code for found in dataset.errors] == ["one-class-only"]
+    assert dataset.task == "detect"
 
 
 def masked(ids: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, str] | None = None) -> dict[str, Content]:

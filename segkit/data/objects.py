@@ -1,0 +1,136 @@
+"""The objects of a record as a network learns them: boxes, or the pixels of each. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.data.drawing import draw_region, regions
+from segkit.data.image_io import read_mask
+from segkit.errors import DataError
+from segkit.ops.boxes import boxes_of_ids, clip_boxes, has_area
+from segkit.structures import IGNORE_INDEX, Annotation, Box, Boxes, ClassMap, Instances, ObjectAnnotation, Record
+
+Size = tuple[int, int]
+
+
+def boxes_of(annotation: Annotation, classes: ClassMap, size: Size) -> Boxes:
+    """The boxes of marked objects, those that do not count with the label `IGNORE_INDEX`; see `marked_boxes`."""
+    boxes, ignored = marked_boxes(annotation, classes, size)
+    return Boxes(boxes.corners, np.where(ignored, IGNORE_INDEX, boxes.labels))
+
+
+def marked_boxes(annotation: Annotation, classes: ClassMap, size: Size) -> tuple[Boxes, NDArray[np.bool_]]:
+    """The boxes of marked objects, cut to the image, and whether each is one that does not count.
+
+    Those without area, or wholly outside, are left out, and so is what does not count and is of no class.
+
+    Args:
+        annotation: objects with boxes, or with regions, whose smallest boxes are taken.
+        classes: of the objects; there is no background among them.
+        size: (H, W) of the image.
+
+    Raises:
+        DataError: a label that is no class, or a region of another size than the image.
+    """
+    indices = _indices(classes)
+    found = [
+        (box, _label(one, indices, annotation), one.ignored)
+        for one in annotation.in_pixels(size).objects
+        if (box := _box(one, size)) is not None and (one.label in indices or not one.ignored)
+    ]
+    corners = clip_boxes(np.array([box for box, _, _ in found], np.float32).reshape(-1, 4), size)
+    labels = np.array([label for _, label, _ in found], np.int64)
+    ignored = np.array([is_ignored for _, _, is_ignored in found], np.bool_)
+    kept = has_area(corners)
+    return Boxes(corners[kept], labels[kept]), ignored[kept]
+
+
+def instances_of(record: Record, classes: ClassMap, size: Size, mask: NDArray[np.int16] | None) -> Instances | None:
+    """The objects of a record pixel by pixel, ids from 1 without gaps; None where nothing tells them apart.
+
+    Args:
+        record: with a file whose values number the objects (`instances`, else the mask file itself), or an annotation
+            with regions.
+        classes: background and the classes of objects.
+        size: (H, W) of the image.
+        mask: (H, W) class indices of the semantic mask beside a file of numbers, which tells each object's class.
+
+    Raises:
+        DataError: a label that is no class, or a file of another size than the image.
+        UnreadableFileError: a file that cannot be read.
+    """
+    if record.annotation is not None and record.instances is None:
+        return _painted(record.annotation, classes, size)
+    file = record.instances or record.mask
+    if file is None:
+        return None
+    if isinstance(file, Mapping):
+        raise DataError(f"{record.id}: one mask file per class does not tell objects apart; give files of numbers")
+    numbers = read_mask(file)
+    if numbers.shape != size:
+        raise DataError(
+            f"{record.id}: the image is {size[1]} x {size[0]} pixels and {file.name} {numbers.shape[1]} x "
+            f"{numbers.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
+        )
+    values, ids = np.unique(numbers, return_inverse=True)
+    shift = 0 if values[0] == 0 else 1
+    numbered: NDArray[np.int32] = (ids.reshape(size) + shift).astype(np.int32)
+    return Instances(numbered, _majority(numbered, int(numbered.max()), mask, classes))
+
+
+def _box(one: ObjectAnnotation, size: Size) -> Box | None:
+    """The object's box, else that of its region; None where the region is empty."""
+    if one.box is not None or one.region is None:
+        return one.box
+    found = boxes_of_ids(draw_region(one.region, size).astype(np.int32), 1)
+    return tuple(found[0].tolist()) if has_area(found).any() else None
+
+
+def _indices(classes: ClassMap) -> dict[str, int]:
+    return {name: index for index, name in enumerate(classes.names)}
+
+
+def _label(one: ObjectAnnotation, indices: Mapping[str, int], annotation: Annotation) -> int:
+    if one.label not in indices:
+        raise DataError(f"{annotation.source}: {one.label!r} is no class; classes: {', '.join(indices)}")
+    return indices[one.label]
+
+
+def _painted(annotation: Annotation, classes: ClassMap, size: Size) -> Instances:
+    """Objects painted one over the other; those that others cover have no id."""
+    indices, painted, labels = _indices(classes), np.zeros(size, np.int32), []
+    for label, is_ignored, pixels in regions(annotation, size):
+        if is_ignored:
+            painted[pixels] = IGNORE_INDEX
+            continue
+        if label not in indices:
+            raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
+        labels.append(indices[label])
+        painted[pixels] = len(labels)
+    return compacted(Instances(painted, np.array(labels, np.int64)))
+
+
+def compacted(instances: Instances) -> Instances:
+    """The same objects without those that have no pixel, ids without gaps."""
+    present = np.unique(instances.ids)
+    present = present[present > 0]
+    renamed = np.zeros(len(instances.labels) + 2, np.int32)
+    renamed[-1] = IGNORE_INDEX  # ids of -1 index the last entry
+    renamed[present] = np.arange(1, len(present) + 1)
+    return Instances(renamed[instances.ids], instances.labels[present - 1])
+
+
+def _majority(
+    ids: NDArray[np.int32], count: int, mask: NDArray[np.int16] | None, classes: ClassMap
+) -> NDArray[np.int64]:
+    """The class that most pixels of each object have in the mask; without one the first class of objects."""
+    first = classes.foreground[0]
+    if mask is None or len(classes.foreground) == 1:
+        return np.full(count, first, np.int64)
+    votes = np.zeros((count, classes.num_classes), np.int64)
+    counted = (ids > 0) & np.isin(mask, classes.foreground)
+    np.add.at(votes, (ids[counted] - 1, mask[counted]), 1)
+    return np.where(votes.any(axis=1), votes.argmax(axis=1), first)
