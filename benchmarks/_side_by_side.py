@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -16,7 +16,7 @@ from benchmarks._data import find
 from benchmarks._smp_recipe import train_smp
 from segkit.data.config import DataConfig
 from segkit.data.opening import open_dataset
-from segkit.evaluation.evaluate import evaluate
+from segkit.evaluation.evaluate import Evaluation, evaluate
 
 Score = Callable[[NDArray[np.int64]], float]
 """From a confusion matrix (K, K) over the whole test part to the number compared."""
@@ -50,20 +50,33 @@ def compare(
     data = find(name, options.data)
     dataset = open_dataset(data, DataConfig.parse(settings))
     dataset.require_usable()
+
+    def scored(evaluation: Evaluation) -> float:
+        assert evaluation.confusion is not None
+        return score(evaluation.confusion)
+
     ours: list[float] = []
     recipe: list[float] = []
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     for seed in seeds:
         run = segkit.train(data, budget=f"{60 * options.minutes:g}s", seed=seed, **settings)
-        ours.append(score(segkit.evaluate(run.folder, data, split="test", quiet=True).confusion))
+        ours.append(scored(segkit.evaluate(run.folder, data, split="test", quiet=True)))
         predictor = train_smp(dataset, options.minutes, seed, vertical_flips)
-        recipe.append(score(evaluate(predictor, dataset.split("test"), dataset.classes, quick=True).confusion))
+        recipe.append(scored(evaluate(predictor, dataset.split("test"), dataset.classes, quick=True)))
         print(f"seed {seed}: segkit {ours[-1]:.4f}, smp recipe {recipe[-1]:.4f}", flush=True)
     headings = [*(f"seed {seed}" for seed in seeds), "mean"]
     print("\n" + _row(f"{options.minutes:g} minutes each, {title}", headings))
     print("| --- |" + " --- |" * len(headings))
     print(_row("segkit, defaults", [f"{value:.4f}" for value in (*ours, mean(ours))]))
     print(_row("smp recipe, U-Net/ResNet-34", [f"{value:.4f}" for value in (*recipe, mean(recipe))]))
+
+
+def table(title: str, headings: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None:
+    """Print a table of scores, one row per name."""
+    print("\n" + _row(title, list(headings)))
+    print("| --- |" + " --- |" * len(headings))
+    for name, values in rows.items():
+        print(_row(name, [f"{value:.3f}" for value in values]))
 
 
 def _row(label: str, cells: list[str]) -> str:

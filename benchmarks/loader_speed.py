@@ -62,7 +62,7 @@ def training_set(dataset: OpenDataset, images: int, crop: int) -> TrainingSet:
     """The first images of the training part, with the default augmentation."""
     pipeline = Pipeline(channels=3, mean=(0.41, 0.42, 0.43), std=(0.3, 0.3, 0.3))
     records = dataset.split("train")[:images]
-    return TrainingSet(records, dataset.classes, pipeline, Augmenter("standard", 3), (crop, crop))
+    return TrainingSet(records, {"segment": dataset.classes}, pipeline, Augmenter("standard", 3), (crop, crop))
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from segkit.cli import (
     convert,
     data,
     describe,
+    detect,
     evaluate,
     inspect,
     models,
@@ -62,6 +63,7 @@ def _build() -> typer.Typer:
     group.command(name="compare")(compare.compare)
     group.command(name="predict")(predict.predict)
     group.command(name="classify")(classify.classify)
+    group.command(name="detect")(detect.detect)
     group.command(name="check")(check.check)
     group.command(name="convert")(convert.convert)
     group.command(name="models")(models.models)

@@ -41,7 +41,7 @@ def classify(
 
     files = expand_inputs(inputs)
     predictor = load(model, device=device, precision=precision)
-    if predictor.task != "classify":
+    if "classify" not in predictor.heads:
         raise UsageError(f"{model} predicts masks, it does not classify; use: segkit predict {model} ... -o OUT")
     for note in predictor.notes:
         typer.echo(note, err=True)
@@ -52,7 +52,7 @@ def classify(
         if as_json:
             _print_json(rows)
         elif teller.is_terminal:
-            print_table(teller, rows, [str(file) for file in files], predictor.classes.names)
+            print_table(teller, rows, [str(file) for file in files], predictor.heads["classify"].names)
         else:
             _print_lines(rows)
     if errors:

@@ -71,7 +71,7 @@ def cut_image(image: NDArray[Any], window: Window) -> NDArray[Any]:
 
 
 def cut_mask(mask: NDArray[Any], window: Window) -> NDArray[Any]:
-    """The window of a mask or of ids (H, W), `IGNORE_INDEX` beyond the border: nothing is learned from made-up pixels."""
+    """The window of a mask or of ids (H, W), `IGNORE_INDEX` beyond the border: nothing is learned there."""
     inside, (top, bottom, left, right) = _split(mask.shape, window)
     return np.pad(mask[inside], ((top, bottom), (left, right)), constant_values=IGNORE_INDEX)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,21 +12,13 @@ from segkit.data.objects import marked_boxes
 from segkit.errors import DataError
 from segkit.evaluation.estimates import Estimate, number, unit_name
 from segkit.inference.results import DetectionResult
-from segkit.metrics import MINIMUM_UNITS
-from segkit.metrics.detection import (
-    THRESHOLDS,
-    Matches,
-    average_precisions,
-    best_threshold,
-    match_boxes,
-    precision_recall,
-)
-from segkit.metrics.intervals import Interval
+from segkit.metrics.average_precision import RECALLS, average_precisions, best_threshold, precision_curve, rank
+from segkit.metrics.detection import THRESHOLDS, Matches, box_overlaps, match
+from segkit.metrics.intervals import Interval, weighted_intervals
+from segkit.metrics.region import mean_of_counted
+from segkit.ops.boxes import box_areas
 from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
 from segkit.visualization.boxes import boxes_side_by_side
-
-RESAMPLES = 300
-"""Data sets drawn for an interval: fewer than for other scores, as each is sorted and summed anew."""
 
 RULE = (
     "AP is the mean over intersections over union of 0.50 to 0.95 and over classes that occur (pycocotools); regions "
@@ -61,7 +53,7 @@ class DetectionTally:
             raise DataError(f"{sample.record.id} has no boxes; evaluating a detector needs them for every image")
         reference, crowd = marked_boxes(sample.record.annotation, self.classes, prediction.size)
         of_classes = [
-            match_boxes(
+            _match(
                 reference.corners[reference.labels == index],
                 crowd[reference.labels == index],
                 prediction.corners[prediction.labels == index],
@@ -106,8 +98,8 @@ class DetectionTally:
 
     def scores(self, quick: bool) -> dict[str, Any]:
         """All scores, JSON-ready; `quick` leaves out the intervals and takes AP50, less noisy in short runs."""
-        per_class = self._estimates(quick)
-        whole = {name: self._mean(name, per_class, quick) for name in MEASURES}
+        per_class, means = self._estimates(quick)
+        whole = {name: estimate.to_json() for name, estimate in means.items()}
         headline = "ap50" if quick else "ap"
         units = list(dict.fromkeys(record.unit for record in self._records))
         return {
@@ -134,56 +126,46 @@ class DetectionTally:
         """Found, invented and missed at the threshold, at an overlap of one half."""
         found = invented = objects = 0
         for matches in of_classes:
-            counted = (matches.scores >= self.threshold) & ~matches.ignored[0]
-            found += int((matches.hits[0] & counted).sum())
-            invented += int((~matches.hits[0] & counted).sum())
-            objects += matches.references
+            counted = (matches.scores >= self.threshold) & ~matches.ignored[0, 0]
+            found += int((matches.hits[0, 0] & counted).sum())
+            invented += int((~matches.hits[0, 0] & counted).sum())
+            objects += int(matches.objects[0])
         return found, invented, objects - found
 
-    def _values(self, weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
-        """(K, 4) AP, AP50, AP75 and AR of each class."""
-        values = []
-        for index in range(self.classes.num_classes):
-            matches = [of_classes[index] for of_classes in self._matches]
-            precisions = average_precisions(matches, weights)
-            _, recall = precision_recall(matches, weights)
-            reached = recall[:, -1].mean() if recall.shape[1] else np.where(np.isnan(precisions[0]), np.nan, 0.0)
-            at75 = int(np.flatnonzero(np.isclose(THRESHOLDS, 0.75))[0])
-            values.append([precisions.mean(), precisions[0], precisions[at75], reached])
-        return np.array(values, np.float64)
+    def _of_class(self, index: int) -> list[Matches]:
+        """The matches of one class, one per image."""
+        return [of_classes[index] for of_classes in self._matches]
 
-    def _estimates(self, quick: bool) -> list[dict[str, Estimate]]:
-        """The measures of each class; the resamples are kept for their means."""
-        values = self._values()
-        units = {unit: place for place, unit in enumerate(dict.fromkeys(record.unit for record in self._records))}
-        places = np.array([units[record.unit] for record in self._records])
-        self._resampled = np.empty((0, *values.shape))
-        if not quick and len(units) >= MINIMUM_UNITS:
-            generator = np.random.default_rng(0)
-            drawn = [
-                np.bincount(generator.integers(len(units), size=len(units)), minlength=len(units))[places]
-                for _ in range(RESAMPLES)
-            ]
-            self._resampled = np.stack([self._values(weights) for weights in drawn])
-        return [
-            {
-                name: Estimate(float(values[index, at]), _interval(self._resampled[:, index, at]))
-                for at, name in enumerate(MEASURES)
-            }
-            for index in range(self.classes.num_classes)
+    def _estimates(self, quick: bool) -> tuple[list[dict[str, Estimate]], dict[str, Estimate]]:
+        """The measures of each class, and their means over the classes that occur."""
+        rankings = [rank(self._of_class(index)) for index in range(self.classes.num_classes)]
+
+        def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+            """(R, 4 * (K + 1)) measures of every class and their means, from how often an image counts (R, N)."""
+            values = np.stack([_measures(*average_precisions(ranking, weights)) for ranking in rankings], axis=1)
+            return np.concatenate([values, mean_of_counted(values.swapaxes(1, 2))[:, None]], axis=1).reshape(
+                len(weights), -1
+            )
+
+        values = statistic(np.ones((1, len(self._records))))[0]
+        intervals = None if quick else self._intervals(statistic)
+        found = [
+            Estimate(float(value), None if intervals is None or np.isnan(value) else intervals[place])
+            for place, value in enumerate(values)
         ]
+        rows = [
+            dict(zip(MEASURES, found[start : start + len(MEASURES)], strict=True))
+            for start in range(0, len(found), len(MEASURES))
+        ]
+        return rows[:-1], rows[-1]
 
-    def _mean(self, name: str, per_class: Sequence[dict[str, Estimate]], quick: bool) -> dict[str, Any]:
-        """A measure's mean over the classes that occur."""
-        values = np.array([estimates[name].value for estimates in per_class])
-        known = ~np.isnan(values)
-        mean = float(values[known].mean()) if known.any() else float("nan")
-        resampled = self._resampled[:, known, MEASURES.index(name)]
-        interval = None if quick or not known.any() else _interval(_mean_of_known(resampled))
-        return Estimate(mean, interval).to_json()
+    def _intervals(self, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> list[Interval] | None:
+        units = {unit: place for place, unit in enumerate(dict.fromkeys(record.unit for record in self._records))}
+        places = [units[record.unit] for record in self._records]
+        return weighted_intervals(len(units), lambda counts: statistic(counts[:, places]))
 
     def _class_row(self, index: int, found: dict[str, Estimate]) -> dict[str, Any]:
-        matches = [of_classes[index] for of_classes in self._matches]
+        matches = self._of_class(index)
         counts = [self._counts([one]) for one in matches]
         return {
             "name": self.classes.names[index],
@@ -191,32 +173,24 @@ class DetectionTally:
             "color": list(self.classes.colors[index]),
             "foreground": True,
             **{name: estimate.to_json() for name, estimate in found.items()},
-            "objects": sum(one.references for one in matches),
+            "objects": sum(int(one.objects[0]) for one in matches),
             "found": sum(found for found, _, _ in counts),
             "invented": sum(invented for _, invented, _ in counts),
         }
 
     def _curve(self, index: int) -> dict[str, Any]:
-        """Precision over recall at an overlap of one half, at 101 recalls."""
-        precision, recall = (
-            found[0] for found in precision_recall([of_classes[index] for of_classes in self._matches])
-        )
-        if not precision.size or np.isnan(recall).all():
-            return {"name": self.classes.names[index], "recall": [], "precision": []}
-        shown = np.unique(np.linspace(0, len(recall) - 1, 101).astype(int))
-        return {
-            "name": self.classes.names[index],
-            "recall": recall[shown].round(4).tolist(),
-            "precision": precision[shown].round(4).tolist(),
-        }
+        """Precision over recall at an overlap of one half."""
+        precision = precision_curve(rank(self._of_class(index)))
+        values = [] if precision is None else precision.round(4).tolist()
+        return {"name": self.classes.names[index], "recall": RECALLS.round(2).tolist(), "precision": values}
 
 
-def _mean_of_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R,) mean over the classes (R, K) that a resample holds."""
-    known = ~np.isnan(values)
-    return np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+def _match(references: NDArray[Any], crowd: NDArray[np.bool_], boxes: NDArray[Any], scores: NDArray[Any]) -> Matches:
+    overlaps = box_overlaps(boxes, references, crowd)
+    return match(overlaps, scores, box_areas(boxes), box_areas(references), crowd)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval | None:
-    known = values[~np.isnan(values)]
-    return Interval(*map(float, np.percentile(known, [2.5, 97.5]))) if len(known) else None
+def _measures(precisions: NDArray[np.float64], recalls: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, 4) AP, AP50, AP75 and AR from precision and highest recall (R, areas, thresholds) of one class."""
+    of_all, at75 = precisions[:, 0], int(np.flatnonzero(np.isclose(THRESHOLDS, 0.75))[0])
+    return np.stack([of_all.mean(axis=1), of_all[:, 0], of_all[:, at75], recalls[:, 0].mean(axis=1)], axis=1)

@@ -11,7 +11,13 @@ from segkit.errors import DataError
 from segkit.evaluation.estimates import estimates, number, sum_by_unit, unit_name
 from segkit.inference.results import InstanceResult
 from segkit.metrics import MINIMUM_UNITS
-from segkit.metrics.instances import InstanceScores, instance_scores
+from segkit.metrics.instances import (
+    count_error,
+    object_sums,
+    pair_objects,
+    panoptic_quality,
+    precision_at_half,
+)
 from segkit.metrics.region import FloatArray, ratio
 from segkit.structures import ClassMap, Instances, Record, Sample
 from segkit.visualization.instances import instances_side_by_side
@@ -23,7 +29,7 @@ RULE = (
 
 
 class InstanceTally:
-    """Matches the objects of one image at a time."""
+    """Pairs the objects of one image at a time."""
 
     task: Literal["instances"] = "instances"
     confusion = None
@@ -31,22 +37,18 @@ class InstanceTally:
     def __init__(self, classes: ClassMap) -> None:
         self.classes = classes
         self._records: list[Record] = []
-        self._found: list[InstanceScores] = []
-        self._of_classes: list[list[InstanceScores]] = []
+        self._sums: list[NDArray[np.float64]] = []
 
     def add(self, sample: Sample, prediction: InstanceResult) -> float:
         """Count one image; returns its AP@0.5, NaN without any object. Raises `DataError` without known objects."""
         reference = sample.instances
         if reference is None:
             raise DataError(f"{sample.record.id} has no objects told apart; evaluating instances needs them")
+        predicted = Instances(prediction.ids, prediction.labels)
+        pairs = pair_objects(reference, predicted)
         self._records.append(sample.record)
-        self._found.append(instance_scores(reference, prediction.ids, prediction.labels))
-        self._of_classes.append(
-            [_of_class(reference, prediction, class_) for class_ in self.classes.foreground]
-            if len(self.classes.foreground) > 1
-            else [self._found[-1]]
-        )
-        return self._found[-1].precision
+        self._sums.append(object_sums(pairs, reference, predicted, self.classes.num_classes))
+        return float(precision_at_half(self._sums[-1].sum(axis=1)))
 
     def picture(self, sample: Sample, prediction: InstanceResult) -> tuple[NDArray[np.uint8], str]:
         """Reference and prediction beside each other."""
@@ -56,28 +58,28 @@ class InstanceTally:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per image: id, unit, objects, predicted objects, AP@0.5, pairs, missed, invented, count error."""
-        return [
-            {
-                "image": record.id,
-                "unit": record.unit,
-                "objects": found.references,
-                "predicted": found.predicted,
-                "ap50": number(found.precision),
-                "found": found.found,
-                "missed": found.missed,
-                "invented": found.invented,
-                "count_error": number(_count_error(found)),
-            }
-            for record, found in zip(self._records, self._found, strict=True)
-        ]
+        rows = []
+        for record, sums in zip(self._records, self._whole, strict=True):
+            found, objects, predicted = (int(number) for number in sums[:3])
+            rows.append(
+                {
+                    "image": record.id,
+                    "unit": record.unit,
+                    "objects": objects,
+                    "predicted": predicted,
+                    "ap50": number(float(precision_at_half(sums))),
+                    "found": found,
+                    "missed": objects - found,
+                    "invented": predicted - found,
+                    "count_error": number(float(count_error(sums))),
+                }
+            )
+        return rows
 
     def scores(self, quick: bool) -> dict[str, Any]:
         """All scores, JSON-ready; `quick` leaves out the intervals."""
-        whole, units = _estimates(self._found, self._records, quick)
-        of_classes = [
-            _estimates([found[place] for found in self._of_classes], self._records, quick)[0]
-            for place in range(len(self.classes.foreground))
-        ]
+        units = list(dict.fromkeys(record.unit for record in self._records))
+        whole = _estimates(self._whole, self._records, quick)
         return {
             "task": "instances",
             "metric": "AP@0.5",
@@ -88,88 +90,52 @@ class InstanceTally:
             "units": len(units),
             "unit_scores": self._unit_scores(units),
             "rule": RULE,
-            "not_counted": sum(not found.references + found.predicted for found in self._found),
+            "not_counted": int(np.isnan(precision_at_half(self._whole)).sum()),
             "dataset": whole,
-            "classes": [
-                self._class_row(place, class_, of_classes[place])
-                for place, class_ in enumerate(self.classes.foreground)
-            ],
+            "classes": [self._class_row(class_, quick) for class_ in self.classes.foreground],
         }
+
+    @property
+    def _whole(self) -> NDArray[np.float64]:
+        """(N, 4) the sums of each image over its classes."""
+        return np.stack(self._sums).sum(axis=2)
 
     def _unit_scores(self, units: list[str]) -> dict[str, float | None] | None:
         """The mean AP@0.5 of every unit where there are too few for an interval."""
         if len(units) >= MINIMUM_UNITS:
             return None
         of_units: dict[str, list[float]] = {unit: [] for unit in units}
-        for record, found in zip(self._records, self._found, strict=True):
-            if not np.isnan(found.precision):
-                of_units[record.unit].append(found.precision)
+        for record, value in zip(self._records, precision_at_half(self._whole), strict=True):
+            if not np.isnan(value):
+                of_units[record.unit].append(float(value))
         return {unit: sum(values) / len(values) if values else None for unit, values in of_units.items()}
 
-    def _class_row(self, place: int, class_: int, scores: dict[str, Any]) -> dict[str, Any]:
-        found = [of_classes[place] for of_classes in self._of_classes]
+    def _class_row(self, class_: int, quick: bool) -> dict[str, Any]:
+        sums = np.stack(self._sums)[:, :, class_]
+        found, objects, predicted = (int(number) for number in sums.sum(axis=0)[:3])
         return {
             "name": self.classes.names[class_],
             "id": self.classes.ids[class_],
             "color": list(self.classes.colors[class_]),
             "foreground": True,
-            **scores,
-            "objects": sum(one.references for one in found),
-            "found": sum(one.found for one in found),
-            "invented": sum(one.invented for one in found),
+            **_estimates(sums, self._records, quick),
+            "objects": objects,
+            "found": found,
+            "invented": predicted - found,
         }
 
 
-def _of_class(reference: Instances, prediction: InstanceResult, class_: int) -> InstanceScores:
-    """The scores of the objects of one class alone."""
-    return instance_scores(
-        _only(reference, class_), *_parts(_only(Instances(prediction.ids, prediction.labels), class_))
-    )
-
-
-def _only(instances: Instances, class_: int) -> Instances:
-    """The objects of one class, ids without gaps."""
-    kept = np.flatnonzero(instances.labels == class_) + 1
-    renamed = np.zeros(len(instances.labels) + 2, np.int32)
-    renamed[-1] = -1
-    renamed[kept] = np.arange(1, len(kept) + 1)
-    return Instances(renamed[instances.ids], instances.labels[kept - 1])
-
-
-def _parts(instances: Instances) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    return instances.ids, instances.labels
-
-
-def _count_error(found: InstanceScores) -> float:
-    """|predicted - true| / true; NaN without true objects."""
-    return abs(found.predicted - found.references) / found.references if found.references else float("nan")
-
-
-def _estimates(
-    found: list[InstanceScores], records: list[Record], quick: bool
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """AP@0.5, panoptic quality, its two factors, and the count error, from sums over images; and the units."""
-    precision = np.array([one.precision for one in found])
-    errors = np.array([_count_error(one) for one in found])
-    sums = np.stack(
-        [
-            np.nan_to_num(precision), ~np.isnan(precision), np.nan_to_num(errors), ~np.isnan(errors),
-            [one.iou for one in found], [one.found for one in found],
-            [one.invented for one in found], [one.missed for one in found],
-        ],
-        axis=1,
-    ).astype(np.float64)  # fmt: skip
-    units, unit_sums = sum_by_unit(sums, records)
+def _estimates(sums: NDArray[np.float64], records: list[Record], quick: bool) -> dict[str, dict[str, Any]]:
+    """AP@0.5 and count error as means over images, panoptic quality with its factors, from sums (N, 4)."""
+    of_images = np.stack([precision_at_half(sums), count_error(sums)], axis=1)
+    known = ~np.isnan(of_images)
+    units, unit_sums = sum_by_unit(np.concatenate([sums, np.nan_to_num(of_images), known], axis=1), records)
 
     def statistic(totals: NDArray[Any]) -> FloatArray:
-        ap, images, error, with_objects, iou, right, invented, missed = np.moveaxis(totals, -1, 0)
-        recognized = right + (invented + missed) / 2
-        values = [
-            ratio(ap, images), ratio(iou, recognized), ratio(iou, right), ratio(right, recognized),
-            ratio(error, with_objects),
-        ]  # fmt: skip
-        return np.stack(values, axis=-1)
+        means = ratio(totals[..., 4:6], totals[..., 6:8])
+        quality = np.stack(panoptic_quality(totals[..., :4]), axis=-1)
+        return np.concatenate([means, quality], axis=-1)
 
-    names = ("ap50", "panoptic_quality", "segmentation_quality", "recognition_quality", "count_error")
+    names = ("ap50", "count_error", "panoptic_quality", "segmentation_quality", "recognition_quality")
     values = estimates(unit_sums, statistic, [len(units)] * len(names), quick)
-    return {name: value.to_json() for name, value in zip(names, values, strict=True)}, units
+    return {name: value.to_json() for name, value in zip(names, values, strict=True)}

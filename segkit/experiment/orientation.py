@@ -14,7 +14,7 @@ IMAGES = 32
 
 
 def class_map_of(sample: Sample) -> NDArray[np.int16] | None:
-    """The class at each pixel (H, W): of the mask, else of the objects, whose boxes stand for them; None without any."""
+    """The class at each pixel (H, W): of the mask, else of the objects or of their boxes; None without any."""
     if sample.mask is not None:
         return sample.mask
     if sample.instances is not None:

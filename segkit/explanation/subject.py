@@ -101,8 +101,8 @@ def open_subject(predictor: Predictor, image: str | Path) -> Subject:
     network, pipeline = network_of(predictor), predictor.pipeline
     if len(predictor.heads) > 1 or predictor.task not in ("segment", "classify"):
         raise UsageError(
-            f"the network is to {' and '.join(predictor.heads)}, and what is shown belongs to one class of a mask or of "
-            "an image; name a model that segments or classifies alone"
+            f"the network is to {' and '.join(predictor.heads)}, and what is shown belongs to one class of a mask or "
+            "of an image; name a model that segments or classifies alone"
         )
     stored = read_whole(pipeline, image)
     batch = prepare(predictor, stored)

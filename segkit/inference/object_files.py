@@ -48,7 +48,7 @@ class Place(Protocol):
 def write_objects(
     place: Place, result: CombinedResult | DetectionResult | InstanceResult, image: NDArray[Any], threshold: float
 ) -> list[Mapping[str, Any]]:
-    """Write what a prediction holds: `masks/`, `instances/` (16-bit ids), `objects/` and `boxes/` (tables), `overlays/`.
+    """Write what a prediction holds: `masks/`, `instances/` (16-bit ids), tables in `objects/` and `boxes/`, overlays.
 
     Boxes with a score of at least `threshold` are written. Returns the rows of the summary: image, head, class, and
     how many objects, pixels or what probability it has. Raises `OutputError`.

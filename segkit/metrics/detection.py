@@ -1,4 +1,4 @@
-"""Which detections find which objects, by COCO's rule (T.-Y. Lin et al., Microsoft COCO, 2014; pycocotools' `COCOeval`).
+"""Which detections find which objects, by COCO's rule (Lin et al., Microsoft COCO, 2014; pycocotools' `COCOeval`).
 
 Detections are matched image by image and class by class, the surest first, each to the free object it overlaps most.
 What does not count, a crowd or an object of another size, is matched only where nothing else is, and what is matched to
@@ -107,7 +107,7 @@ def _best(
     near = free & (overlap >= np.minimum(THRESHOLDS, 1 - 1e-10)[:, None])
     counted = near & ~left_out[:, None]
     allowed = np.where(counted.any(axis=2, keepdims=True), counted, near)
-    return allowed.any(axis=2), _last_largest(np.where(allowed, overlap, -1))
+    return np.asarray(allowed.any(axis=2)), _last_largest(np.where(allowed, overlap, -1))
 
 
 def _last_largest(values: FloatArray) -> NDArray[np.intp]:

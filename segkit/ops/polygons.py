@@ -31,7 +31,7 @@ def outlines(mask: NDArray[Any]) -> list[Outline]:
     for part in range(1, count):
         top, left, bottom, right = boxes[part]
         rings = _rings(parts[top:bottom, left:right] == part)
-        shifted = [ring + (left, top) for ring in rings]
+        shifted = [ring + np.array([left, top]) for ring in rings]
         exterior, *holes = sorted(shifted, key=lambda ring: -abs(ring_area(ring)))
         found.append(Outline(exterior, tuple(holes)))
     return found

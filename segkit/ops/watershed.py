@@ -45,4 +45,4 @@ def grow_objects(
 
 
 def _sum_per_object(map_: NDArray[np.float32], ids: NDArray[np.int32], count: int) -> NDArray[np.float64]:
-    return np.bincount(ids.ravel(), weights=map_.ravel(), minlength=count + 1)[1:]
+    return np.bincount(ids.ravel(), map_.ravel(), count + 1)[1:].astype(np.float64)

@@ -87,7 +87,7 @@ def draw_label(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     letters = max(10, round(max(picture.shape[:2]) / 35))
     drawn = Image.fromarray(picture)
     pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(letters)
-    left, top, right, bottom = pen.textbbox((letters / 2, letters / 3), text, font)
+    _, _, right, bottom = pen.textbbox((letters / 2, letters / 3), text, font)
     pen.rectangle((0, 0, right + letters / 2, bottom + letters / 3), fill=(20, 24, 28))
     pen.text((letters / 2, letters / 3), text, fill=(255, 255, 255), font=font)
     return np.asarray(drawn, np.uint8)

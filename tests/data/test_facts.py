@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.data import facts
-from segkit.data.facts import (
-    LISTED_VALUES,
-    MaskFacts,
-    class_pixels,
-    count_values,
-    hidden_share,
-    measure_intensities,
-    pixel_hash,
-)
+from segkit.data.facts import MaskFacts, class_pixels, hidden_share, pixel_hash
+from segkit.data.pixel_statistics import LISTED_VALUES, count_values, measure_intensities
+from segkit.ops import blocks
 from segkit.structures import IGNORE_INDEX, ClassMap
 
 
@@ -61,13 +54,13 @@ def test_colours_hidden_by_transparency_are_measured() -> None:
 
 def test_values_are_counted_for_every_dtype() -> None:
     for dtype in (np.uint8, np.uint16, np.int32):
-        assert count_values(np.array([[0, 7, 7], [255, 0, 0]], dtype)) == ({0: 3, 7: 2, 255: 1}, 3)
+        assert count_values([np.array([[0, 7, 7], [255, 0, 0]], dtype)]) == ({0: 3, 7: 2, 255: 1}, 3, dtype.__name__)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32"])
 def test_what_goes_block_by_block_equals_numpy(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = random_image(dtype, 2)
-    monkeypatch.setattr(facts, "BLOCK", 7)
+    monkeypatch.setattr(blocks, "BLOCK", 7)
     if dtype == "float32":
         image[0, 0, 1] = np.nan
         measured = measure_intensities(image)
@@ -79,7 +72,7 @@ def test_what_goes_block_by_block_equals_numpy(dtype: str, monkeypatch: pytest.M
         assert measured.not_finite == pytest.approx(1 / image.size)
     else:
         values, counts = np.unique(image[..., 0], return_counts=True)
-        found, distinct = count_values(image[..., 0])
+        found, distinct, _ = count_values(blocks.blocks(image[..., 0]))
         assert distinct == len(values)
         if distinct <= LISTED_VALUES:
             assert found == dict(zip(values.tolist(), counts.tolist(), strict=True))
@@ -93,7 +86,7 @@ def test_statistics_take_little_memory_besides_the_values(dtype: str) -> None:
     if dtype != "int32":
         measure_intensities(image)
     if dtype != "float32":
-        count_values(image[..., 0])
+        count_values(blocks.blocks(image[..., 0]))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6 + image.nbytes * (dtype == "float32")  # of these one copy, for the percentiles
@@ -101,7 +94,7 @@ def test_statistics_take_little_memory_besides_the_values(dtype: str) -> None:
 
 def test_only_the_commonest_of_many_values_are_listed() -> None:
     mask = np.concatenate([np.arange(3000), np.repeat(2999, 5)]).astype(np.int32)[None]
-    values, distinct = count_values(mask)
+    values, distinct, _ = count_values([mask])
     assert distinct == 3000
     assert len(values) == LISTED_VALUES
     assert values[2999] == 6

@@ -22,6 +22,7 @@ def test_scores_by_hand(write_records: WriteRecords) -> None:
     assert found.scores["metric"] == "top-1 accuracy"
     assert found.scores["dataset"]["top_5"] is None
     assert found.scores["dataset"]["mean_f1"]["value"] == pytest.approx((2 / 3 + 1 / 2) / 3)
+    assert found.confusion is not None
     assert found.confusion.tolist() == [[1, 0, 0], [1, 1, 1], [0, 0, 0]]
     bee = found.scores["classes"][1]
     assert (bee["images"], bee["predicted"], bee["correct"]) == (3, 1, 1)

@@ -31,6 +31,7 @@ PREDICTIONS = [
 def test_scores_by_hand(write_records: WriteRecords) -> None:
     found = evaluate(KnownMasks(PREDICTIONS), write_records(REFERENCES), CLASSES)
     # Background: 2 + 3 + 4 - 1 hits. Cell: one hit, one invented, one missed. Debris only where it is ignored.
+    assert found.confusion is not None
     assert found.confusion.tolist() == [[8, 1, 0], [1, 1, 0], [0, 0, 0]]
     assert found.score == pytest.approx(2 * 1 / (2 + 2))
     scores = found.scores
@@ -118,6 +119,7 @@ def test_written_files(write_records: WriteRecords, tmp_path: Path) -> None:
     with (folder / "confusion_matrix.csv").open(newline="") as file:
         header, *table = csv.reader(file)
     assert header[1:] == list(CLASSES.names)
+    assert found.confusion is not None
     assert [[int(count) for count in row[1:]] for row in table] == found.confusion.tolist()
     assert sorted(path.name for path in (folder / "overlays").iterdir()) == sorted(
         f"{rank}-{position}.png" for rank in ("worst", "median", "best") for position in (1, 2, 3)
@@ -179,5 +181,6 @@ def test_camvid_predicted_as_it_is_labelled(datasets: Callable[[str], Path], tmp
         write_mask(tmp_path / f"{record.id}.png", np.where(labels == 11, 3, labels).astype(np.uint8), classes)
     found = evaluate_masks(tmp_path, records, classes, quick=True)
     assert found.score == 1.0
+    assert found.confusion is not None
     assert found.confusion.sum() == 4 * 360 * 480 - void
     assert void > 0

@@ -72,7 +72,7 @@ for _suffix in SUFFIXES:
 
 def _is_deep(image: Image.Image) -> bool:
     """Whether it is a PNG of 16-bit colour, before it is loaded."""
-    deep = any(str(tile.args).endswith(";16B") for tile in image.tile)
+    deep = any(str(tile.args).endswith(";16B") for tile in getattr(image, "tile", ()))
     return image.format == "PNG" and deep and image.mode != "I;16"
 
 

@@ -48,7 +48,7 @@ class SegmentationResult:
 
     def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
         """One annotation per foreground class that occurs as COCO has them, its pixels as run lengths."""
-        annotations = []
+        annotations: list[dict[str, Any]] = []
         for mask, index in self._shown():
             rows, columns = np.nonzero(mask)
             left, top = int(columns.min()), int(rows.min())
