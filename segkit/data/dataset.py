@@ -143,7 +143,8 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
         size = self.crop[0] + 2 * margin, self.crop[1] + 2 * margin
         unit = resize(self.pipeline.to_unit(cut_image(sample.image, window), loaded.scale), size)
         maps = self._maps(loaded, window, size)
-        boxes = self._boxes(sample, window, size) if "detect" in self.heads else None
+        image_size = sample.image.shape[0], sample.image.shape[1]
+        boxes = None if sample.boxes is None else cut_boxes(sample.boxes, window, image_size, size)
         stacked: Mask | None = _stacked(list(maps.values())) if maps else None
         unit, changed, boxes = self.augmenter.change(unit, stacked, boxes, _seed(generator))
         if maps and changed is not None:
@@ -162,13 +163,6 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
             maps["ids"] = _cut(None if sample.instances is None else sample.instances.ids, window, size)
         return maps
 
-    def _boxes(self, sample: Sample, window: Window, size: Size) -> Boxes:
-        """The boxes in the window; one that does not count over all of it where they are not known."""
-        if sample.boxes is None:
-            everything = np.array([[0, 0, size[1], size[0]]], np.float32)
-            return Boxes(everything, np.array([IGNORE_INDEX], np.int64))
-        return cut_boxes(sample.boxes, window, (sample.image.shape[0], sample.image.shape[1]), size)
-
     def _targets(self, sample: Sample, maps: Mapping[str, NDArray[Any]], boxes: Boxes | None) -> dict[str, Tensor]:
         """The targets of the crop as tensors."""
         targets: dict[str, Tensor] = {}
@@ -178,11 +172,12 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
             targets["border_weight"] = torch.from_numpy(np.ascontiguousarray(maps["border_weight"], np.float32))
         if "ids" in maps:
             labels = np.empty(0, np.int64) if sample.instances is None else sample.instances.labels
-            shown = Instances(np.ascontiguousarray(maps["ids"], np.int32), labels)
-            targets["cells"] = torch.from_numpy(draw_cells(shown, border=self.heads["instances"].num_classes))
-        if boxes is not None:
-            corners = boxes.corners - np.float32(self.pipeline.margin)
-            targets |= {"boxes": torch.from_numpy(corners), "box_label": torch.from_numpy(boxes.labels)}
+            objects = Instances(np.ascontiguousarray(maps["ids"], np.int32), labels)
+            targets["cells"] = torch.from_numpy(draw_cells(objects, border=self.heads["instances"].num_classes))
+        if "detect" in self.heads:
+            shown = boxes or _nowhere_counted(self.crop)
+            corners = shown.corners - np.float32(self.pipeline.margin * (boxes is not None))
+            targets |= {"boxes": torch.from_numpy(corners), "box_label": torch.from_numpy(shown.labels)}
         if "classify" in self.heads:
             targets["label"] = _label(sample)
         return targets
@@ -198,6 +193,12 @@ class TrainingSet(Dataset[dict[str, Tensor]]):
 
     def _tensor(self, unit: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(self.pipeline.normalize(unit))
+
+
+def _nowhere_counted(size: Size) -> Boxes:
+    """The boxes of a crop whose objects are not known."""
+    everything = np.array([[0, 0, size[1], size[0]]], np.float32)
+    return Boxes(everything, np.array([IGNORE_INDEX], np.int64))
 
 
 def _foreground(

@@ -48,6 +48,8 @@ def bootstrap_intervals(
     unit_sums: NDArray[Any], statistic: Callable[[NDArray[Any]], NDArray[np.float64]], seed: int = 0
 ) -> list[Interval] | None:
     """As `bootstrap_interval` for several scores on the same resamples: `statistic` maps (R, ...) to (R, S)."""
+    if len(unit_sums) < MINIMUM_UNITS:
+        return None
     flat = unit_sums.reshape(len(unit_sums), -1).astype(np.float64)
     return weighted_intervals(
         len(unit_sums), lambda counts: statistic((counts @ flat).reshape(len(counts), *unit_sums.shape[1:])), seed

@@ -134,7 +134,7 @@ def test_lines_for_people(write_records: WriteRecords) -> None:
 
 def test_classes_that_nothing_shows_have_no_line(write_records: WriteRecords) -> None:
     more = ClassMap((*CLASSES.names, "fibre"), ids=(*CLASSES.ids, 30))
-    lines = describe_scores(evaluate(KnownMasks(PREDICTIONS), write_records(REFERENCES), more, tolerance=1))
+    lines = describe_scores(evaluate(KnownMasks(PREDICTIONS, more), write_records(REFERENCES), more, tolerance=1))
     rows = [line.split()[0] for line in lines if line.startswith("  ")]
     assert rows == [*CLASSES.names, *CLASSES.names[1:]]
     assert lines[-1] == "not in the means, absent from reference and prediction: fibre"
@@ -143,7 +143,7 @@ def test_classes_that_nothing_shows_have_no_line(write_records: WriteRecords) ->
 def test_of_very_many_classes_the_first_have_a_line(write_records: WriteRecords) -> None:
     many = ClassMap(("background", *(f"c{number}" for number in range(1, 100))))
     masks = [np.arange(100, dtype=np.uint8).reshape(10, 10)] * 2
-    lines = describe_scores(evaluate(KnownMasks(masks), write_records(masks), many, quick=True))
+    lines = describe_scores(evaluate(KnownMasks(masks, many), write_records(masks), many, quick=True))
     assert sum(line.startswith("  c") for line in lines) == LISTED_CLASSES - 1
     assert lines[-1] == "  and 60 more classes, in metrics.json"
 

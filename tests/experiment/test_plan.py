@@ -176,8 +176,8 @@ def test_classification_sees_whole_images_of_one_size(labelled: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": {"decoder": "unet"}}, "classification has no decoder; leave out --decoder"),
-        ({"model": {"decoder_options": {"upsample": "nearest"}}}, "classification has no decoder"),
+        ({"model": {"decoder": "unet"}}, "to classify there is no decoder; leave out --decoder"),
+        ({"model": {"decoder_options": {"upsample": "nearest"}}}, "to classify there is no decoder"),
         ({"training": {"loss": "ce_dice"}}, "--loss ce_dice: Dice compares regions; classification takes ce or focal"),
         ({"sampling": {"foreground_share": 0.5}}, "foreground_share 0.5: classification sees whole images"),
     ],

@@ -129,7 +129,7 @@ def _train_until_epoch(epoch: int, data: Path, output: Path) -> None:
     from segkit.evaluation import evaluate as module
 
     calls = 0
-    genuine = module.evaluate
+    genuine = module.evaluate_heads
 
     def interrupting(*arguments: object, **options: object) -> object:
         nonlocal calls
@@ -139,7 +139,7 @@ def _train_until_epoch(epoch: int, data: Path, output: Path) -> None:
         return genuine(*arguments, **options)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segkit.experiment.session.evaluate", interrupting)
+        patch.setattr("segkit.experiment.session.evaluate_heads", interrupting)
         segkit.train(data, output=output, epochs=3, **SMALL)  # type: ignore[arg-type]
 
 

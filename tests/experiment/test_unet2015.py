@@ -40,7 +40,7 @@ def test_border_weights_are_for_segmentation(tmp_path: Path) -> None:
         for number in range(6):
             pixels = np.random.default_rng(number).integers(0, 255, (20, 24), np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{name}_{number}.png")
-    with pytest.raises(UsageError, match=r"--border-weight 10: it weights pixels; classification has none"):
+    with pytest.raises(UsageError, match=r"--border-weight 10: it weights pixels of masks; to classify there are none"):
         plan(tmp_path, training={"border_weight": 10})
 
 

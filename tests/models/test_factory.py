@@ -71,9 +71,9 @@ def test_what_cannot_be_built_is_said_in_one_line(arguments: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_classes": 0}, "num_classes: .*greater than or equal to 1"),
+        ({"num_classes": 0}, "heads: .*number of classes, 1 or more"),
         ({"num_classes": 2, "in_channels": 17}, "in_channels: .*less than or equal to 16"),
-        ({"num_classes": 2, "task": "classify", "decoder": "unet"}, "classification has no decoder"),
+        ({"num_classes": 2, "task": "classify", "decoder": "unet"}, "to classify there is no decoder"),
     ],
 )
 def test_wrong_values_are_configuration_errors(arguments: dict[str, Any], message: str) -> None:

@@ -27,7 +27,11 @@ def test_intersections_over_union_equal_torchvision() -> None:
 @pytest.mark.parametrize("overlap", [0.3, 0.6])
 def test_suppression_equals_torchvision(overlap: float) -> None:
     generator = np.random.default_rng(2)
-    boxes, scores, labels = random_boxes(400, 2), generator.random(400).astype(np.float32), generator.integers(3, size=400)
+    boxes, scores, labels = (
+        random_boxes(400, 2),
+        generator.random(400).astype(np.float32),
+        generator.integers(3, size=400),
+    )
     expected = torchvision.ops.batched_nms(*(torch.from_numpy(x) for x in (boxes, scores, labels)), overlap).numpy()
     np.testing.assert_array_equal(suppress(boxes, scores, labels, overlap), expected)
 

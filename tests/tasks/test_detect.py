@@ -69,7 +69,11 @@ def test_loss_equals_torchvision(seed: int) -> None:
         },
         batch_of(targets),
     )
-    for ours, other in (("class_loss", "classification"), ("box_loss", "bbox_regression"), ("centerness_loss", "bbox_ctrness")):
+    for ours, other in (
+        ("class_loss", "classification"),
+        ("box_loss", "bbox_regression"),
+        ("centerness_loss", "bbox_ctrness"),
+    ):
         torch.testing.assert_close(found[ours], theirs[other], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found["loss"], sum(theirs.values()), rtol=1e-5, atol=1e-6)
 

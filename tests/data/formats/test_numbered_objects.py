@@ -100,6 +100,7 @@ def test_masks_come_before_instances_beside_them(tmp_path: Path) -> None:
     assert list_records(tmp_path).layout == "mask folder, flat"
     (tmp_path / "masks").rename(tmp_path / "semantic")
     (tmp_path / "boxes.csv").unlink()
+    (tmp_path / "labels.csv").unlink()
     listing = list_records(tmp_path)
     assert (listing.layout, listing.numbered, len(listing.records)) == ("instance folder", True, 3)
 

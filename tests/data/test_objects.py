@@ -1,0 +1,159 @@
+"""Targets of boxes and objects: read from annotations, cut, augmented, and drawn as cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from segkit.data.augment import Augmenter
+from segkit.data.borders import draw_cells
+from segkit.data.crop import Window, cut_boxes
+from segkit.data.dataset import TrainingSet
+from segkit.data.loader import Draw, collate
+from segkit.data.objects import boxes_of, compacted
+from segkit.data.opening import open_dataset
+from segkit.data.samples import load_targets
+from segkit.data.synthetic import write_sample
+from segkit.errors import DataError, UsageError
+from segkit.ops.boxes import box_iou, boxes_of_ids
+from segkit.pipeline import Pipeline
+from segkit.structures import IGNORE_INDEX, Annotation, Boxes, ClassMap, Instances, ObjectAnnotation
+
+CLASSES = ClassMap(("a", "b"), background=None)
+PIPELINE = Pipeline(channels=1, mean=(0.5,), std=(0.2,))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sample") / "s"
+    write_sample(out, count=8, size=96)
+    return out
+
+
+def test_boxes_are_cut_to_the_image_and_ignored_ones_do_not_count() -> None:
+    objects = (
+        ObjectAnnotation("b", (-5, 2, 10, 12)),
+        ObjectAnnotation("crowd of anything", (0, 0, 5, 5), ignored=True),
+        ObjectAnnotation("a", (3, 3, 8, 8), ignored=True),
+        ObjectAnnotation("a", (50, 50, 60, 60)),
+    )
+    found = boxes_of(Annotation(objects, Path("x.json")), CLASSES, (20, 20))
+    assert found.corners.tolist() == [[0, 2, 10, 12], [3, 3, 8, 8]]
+    assert found.labels.tolist() == [1, IGNORE_INDEX]
+    with pytest.raises(DataError, match=r"x.json: 'c' is no class; classes: a, b"):
+        boxes_of(Annotation((ObjectAnnotation("c", (0, 0, 1, 1)),), Path("x.json")), CLASSES, (20, 20))
+
+
+def test_what_shows_by_half_in_a_crop_stays() -> None:
+    boxes = Boxes(
+        np.array([[0, 0, 10, 10], [14, 0, 24, 10], [18, 0, 28, 10], [40, 40, 50, 50]], np.float32), np.arange(4)
+    )
+    found = cut_boxes(boxes, Window(0, 0, 20, 20), (60, 60), (40, 40))
+    assert found.corners.tolist() == [[0, 0, 20, 20], [28, 0, 40, 20], [36, 0, 40, 20]]
+    assert found.labels.tolist() == [0, 1, IGNORE_INDEX]
+
+
+def test_beyond_the_image_nothing_counts() -> None:
+    nothing = Boxes(np.empty((0, 4), np.float32), np.empty(0, np.int64))
+    found = cut_boxes(nothing, Window(-5, -3, 30, 30), (20, 22), (30, 30))
+    covered = np.zeros((30, 30), bool)
+    for left, top, right, bottom in found.corners.astype(int):
+        covered[top:bottom, left:right] = True
+    expected = np.ones((30, 30), bool)
+    expected[5:25, 3:25] = False
+    np.testing.assert_array_equal(covered, expected)
+    assert (found.labels == IGNORE_INDEX).all()
+
+
+@pytest.mark.parametrize("preset", ["light", "standard", "strong"])
+def test_boxes_follow_their_objects(preset: str) -> None:
+    """Round objects of an id image changed by the same draw: their smallest boxes are near the changed boxes."""
+    ids = np.zeros((128, 128), np.float32)
+    for number, center in enumerate([(30, 34), (80, 40), (64, 96)], start=1):
+        cv2.circle(ids, center, 12, number, -1)
+    boxes = Boxes(boxes_of_ids(ids.astype(np.int32), 3), np.array([0, 1, 1]))
+    augmenter, unit = Augmenter(preset, 1, orientation_free=True), np.zeros((128, 128, 1), np.float32)
+    overlaps = []
+    for seed in range(40):
+        _, changed, found = augmenter.change(unit, ids, boxes, seed)
+        assert changed is not None and found is not None
+        tight = boxes_of_ids(changed.astype(np.int32), 3)
+        shown = tight[(tight[:, 2] - tight[:, 0] > 20) & (tight[:, 3] - tight[:, 1] > 20)]
+        overlaps += box_iou(shown, found.corners).max(axis=1).tolist()
+    assert np.min(overlaps) > {"light": 0.9, "standard": 0.55, "strong": 0.2}[preset]  # bent objects are cut as well
+    assert np.mean(overlaps) > (0.99 if preset == "light" else 0.85)
+
+
+def test_cells_have_borders_and_small_objects_keep_an_inside() -> None:
+    ids = np.zeros((12, 20), np.int32)
+    ids[2:10, 2:10], ids[5:7, 14:16], ids[0, 0] = 1, 2, -1
+    cells = draw_cells(Instances(ids, np.array([1, 2])), border=3)
+    inside = np.zeros_like(cells, bool)
+    inside[4:8, 4:8] = True
+    assert (cells[inside] == 1).all()
+    assert (cells[(ids == 1) & ~inside] == 3).all()
+    assert (cells[ids == 2] == 2).all()
+    assert (cells[ids == 0] == 0).all() and cells[0, 0] == IGNORE_INDEX
+
+
+def test_covered_objects_are_gone() -> None:
+    found = compacted(Instances(np.array([[3, 0, -1]], np.int32), np.array([5, 6, 7])))
+    assert (found.ids.tolist(), found.labels.tolist()) == ([[1, 0, -1]], [7])
+
+
+def test_the_sample_has_every_target(sample: Path) -> None:
+    dataset = open_dataset(sample, heads=("classify", "detect", "segment", "instances"))
+    assert list(dataset.heads) == ["segment", "instances", "detect", "classify"]
+    assert not dataset.errors
+    assert dataset.heads["detect"].names == ("round_cell", "spindle_cell")
+    found = load_targets(dataset.records[0], dataset.heads)
+    assert found.mask is not None and found.instances is not None and found.boxes is not None
+    assert found.label is not None
+    tight = boxes_of_ids(found.instances.ids, len(found.instances.labels))
+    np.testing.assert_array_equal(tight, found.boxes.corners)
+    np.testing.assert_array_equal(found.instances.labels - 1, found.boxes.labels)
+    assert any(note.startswith("targets: segment 8 images, instances 8 images") for note in dataset.notes)
+
+
+def test_items_hold_the_targets_of_their_heads_and_missing_ones_do_not_count(sample: Path) -> None:
+    dataset = open_dataset(sample, heads=("segment", "instances", "detect", "classify"))
+    bare = dataset.records[0].__class__("bare", dataset.records[0].image, label="round_cell")
+    training = TrainingSet((dataset.records[0], bare), dataset.heads, PIPELINE, Augmenter("standard", 1), (64, 64))
+    items = [training[Draw(0, position, position)] for position in range(2)]
+    assert list(items[0]) == ["image", "mask", "cells", "boxes", "box_label", "label"]
+    for name in ("mask", "cells", "box_label"):
+        assert (items[1][name] == IGNORE_INDEX).all()
+    assert items[1]["boxes"].tolist() == [[0, 0, 64, 64]]
+    batch = collate(items)
+    longest = len(items[0]["boxes"])
+    assert batch["boxes"].shape == (2, longest, 4)
+    assert not batch["boxes"][1, 1:].any() and (batch["box_label"][1] == IGNORE_INDEX).all()
+    assert torch.equal(collate([training[Draw(0, 0, 0)]])["image"], items[0]["image"][None])
+
+
+def test_objects_that_nothing_tells_apart_are_refused(tmp_path: Path, sample: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "dog").mkdir()
+    for number, file in enumerate(sorted((sample / "images").iterdir())[:4]):
+        (tmp_path / ("cat", "dog")[number % 2] / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(UsageError, match=r"does not tell objects apart; --task instances takes outlines"):
+        open_dataset(tmp_path, task="instances")
+
+
+def test_tables_beside_masks_say_what_is_wrong(sample: Path, tmp_path: Path) -> None:
+    import shutil
+
+    data = tmp_path / "data"
+    shutil.copytree(sample, data)
+    with (data / "boxes.csv").open("a") as file:
+        file.write("images/gone.png,9,round_cell,1,2,3,4\n")
+    found = open_dataset(data, task="detect").errors
+    assert [(one.code, one.files) for one in found] == [("missing-image", ("images/gone.png",))]
+    with (data / "boxes.csv").open("a") as file:
+        file.write("images/cells_000.png,9,round_cell,1,two,3,4\n")
+    with pytest.raises(UsageError, match=r"1, two, 3, 4 of images/cells_000.png is no box"):
+        open_dataset(data, task="detect")
