@@ -57,7 +57,8 @@ def pair_objects(reference: Instances, prediction: Instances) -> Pairs:
     partners = maximum_bipartite_matching(values, perm_type="row").astype(np.int64)
     paired = np.flatnonzero(partners >= 0)
     best = np.zeros(len(partners))
-    best[paired] = values[partners[paired], paired]
+    if len(paired):  # SciPy takes nothing out of a sparse array as a sparse array
+        best[paired] = values[partners[paired], paired]
     counted = (partners >= 0) | ((whole > 0) & (2 * shown >= whole))
     return Pairs(partners, best, counted, areas > 0)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from segkit.data.augment import Augmenter
+from segkit.data.augment import Augmenter, PresetName
 from segkit.data.borders import draw_cells
 from segkit.data.crop import Window, cut_boxes
 from segkit.data.dataset import TrainingSet
@@ -70,7 +70,7 @@ def test_beyond_the_image_nothing_counts() -> None:
 
 
 @pytest.mark.parametrize("preset", ["light", "standard", "strong"])
-def test_boxes_follow_their_objects(preset: str) -> None:
+def test_boxes_follow_their_objects(preset: PresetName) -> None:
     """Round objects of an id image changed by the same draw: their smallest boxes are near the changed boxes."""
     ids = np.zeros((128, 128), np.float32)
     for number, center in enumerate([(30, 34), (80, 40), (64, 96)], start=1):
@@ -80,7 +80,8 @@ def test_boxes_follow_their_objects(preset: str) -> None:
     overlaps = []
     for seed in range(40):
         _, changed, found = augmenter.change(unit, ids, boxes, seed)
-        assert changed is not None and found is not None
+        assert changed is not None
+        assert found is not None
         tight = boxes_of_ids(changed.astype(np.int32), 3)
         shown = tight[(tight[:, 2] - tight[:, 0] > 20) & (tight[:, 3] - tight[:, 1] > 20)]
         overlaps += box_iou(shown, found.corners).max(axis=1).tolist()
@@ -97,7 +98,8 @@ def test_cells_have_borders_and_small_objects_keep_an_inside() -> None:
     assert (cells[inside] == 1).all()
     assert (cells[(ids == 1) & ~inside] == 3).all()
     assert (cells[ids == 2] == 2).all()
-    assert (cells[ids == 0] == 0).all() and cells[0, 0] == IGNORE_INDEX
+    assert (cells[ids == 0] == 0).all()
+    assert cells[0, 0] == IGNORE_INDEX
 
 
 def test_covered_objects_are_gone() -> None:
@@ -111,7 +113,9 @@ def test_the_sample_has_every_target(sample: Path) -> None:
     assert not dataset.errors
     assert dataset.heads["detect"].names == ("round_cell", "spindle_cell")
     found = load_targets(dataset.records[0], dataset.heads)
-    assert found.mask is not None and found.instances is not None and found.boxes is not None
+    assert found.mask is not None
+    assert found.instances is not None
+    assert found.boxes is not None
     assert found.label is not None
     tight = boxes_of_ids(found.instances.ids, len(found.instances.labels))
     np.testing.assert_array_equal(tight, found.boxes.corners)
@@ -131,7 +135,8 @@ def test_items_hold_the_targets_of_their_heads_and_missing_ones_do_not_count(sam
     batch = collate(items)
     longest = len(items[0]["boxes"])
     assert batch["boxes"].shape == (2, longest, 4)
-    assert not batch["boxes"][1, 1:].any() and (batch["box_label"][1] == IGNORE_INDEX).all()
+    assert not batch["boxes"][1, 1:].any()
+    assert (batch["box_label"][1] == IGNORE_INDEX).all()
     assert torch.equal(collate([training[Draw(0, 0, 0)]])["image"], items[0]["image"][None])
 
 

@@ -22,7 +22,8 @@ CLASSES = 3
 def random_set(seed: int, images: int = 12) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """COCO's annotations and results: objects of all sizes, crowds, empty images, doubles, equal scores."""
     generator = np.random.default_rng(seed)
-    annotations, results = [], []
+    annotations: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for image in range(1, images + 1):
         for _ in range(0 if image == 1 else generator.integers(1, 14)):
             left, top = generator.uniform(0, 400, 2)
@@ -36,7 +37,7 @@ def random_set(seed: int, images: int = 12) -> tuple[list[dict[str, Any]], list[
             )  # fmt: skip
             for _ in range(generator.integers(0, 3)):
                 shift = generator.normal(0, 0.12, 4) * [width, height, width, height]
-                box = np.maximum([left, top, width, height] + shift, 1).tolist()
+                box = np.maximum(np.array([left, top, width, height]) + shift, 1).tolist()
                 kind = category if generator.random() < 0.8 else int(generator.integers(1, CLASSES + 1))
                 score = round(float(generator.random()), 2)
                 results.append({"image_id": image, "category_id": kind, "bbox": box, "score": score})
@@ -115,7 +116,8 @@ def test_threshold_and_curve_by_hand() -> None:
     )
     assert best_threshold([found]) == 0.6  # the third box is wrong
     curve = precision_curve(rank([found]))
-    assert curve is not None and (curve == 1).all()
+    assert curve is not None
+    assert (curve == 1).all()
     nothing = match(np.zeros((0, 2)), np.empty(0), np.empty(0), np.full(2, 100), np.zeros(2, bool))
     assert best_threshold([nothing]) is None
 
@@ -134,4 +136,5 @@ def test_objects_by_hand() -> None:
     assert [float(part) for part in panoptic_quality(whole)] == [0.75 / 2.5, 0.75, 1 / 2.5]
     assert count_error(whole) == 0.5
     empty = np.zeros(4)
-    assert np.isnan(precision_at_half(empty)) and np.isnan(count_error(empty))
+    assert np.isnan(precision_at_half(empty))
+    assert np.isnan(count_error(empty))

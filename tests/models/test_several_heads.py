@@ -52,7 +52,7 @@ def test_places_and_boxes_are_in_pixels_of_the_image_whatever_was_padded() -> No
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(UsageError, match="maps of strides 1, 2, 4.*finest_stride=4"):
+    with pytest.raises(UsageError, match=r"maps of strides 1, 2, 4.*finest_stride=4"):
         create_model(backbone="lenet5", task="detect", num_classes=2, in_channels=1)
     with pytest.raises(UsageError, match="gives logits of one head"):
         create_model(backbone="vgg16", decoder="fcn8s", heads={"segment": 2, "instances": 2})

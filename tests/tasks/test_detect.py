@@ -8,9 +8,10 @@ import pytest
 import torch
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
+from segkit.losses import create_loss
 from segkit.models.factory import create_model
-from segkit.structures import IGNORE_INDEX
-from segkit.tasks import CombinedTask, DetectTask, SegmentTask
+from segkit.structures import IGNORE_INDEX, TaskName
+from segkit.tasks import CombinedTask, DetectTask, SegmentTask, Task
 from segkit.tasks.detect import NOT_COUNTED, centerness, match_places
 
 STRIDES = (8, 16, 32)
@@ -99,9 +100,7 @@ def test_where_nothing_counts_the_loss_is_zero_and_gradients_are() -> None:
         "box_label": torch.full((2, 1), IGNORE_INDEX),
         "mask": torch.full((2, 64, 64), IGNORE_INDEX),
     }
-    from segkit.losses import create_loss
-
-    tasks = {"segment": SegmentTask(create_loss("ce_dice", 2)), "detect": DetectTask()}
+    tasks: dict[TaskName, Task] = {"segment": SegmentTask(create_loss("ce_dice", 2)), "detect": DetectTask()}
     found = CombinedTask(tasks, {"segment": 1.0, "detect": 1.0}).loss(model(images), batch)
     assert found["loss"].item() == 0
     found["loss"].backward()
