@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,10 +23,7 @@ COLORS = {"error": "red", "warning": "yellow", "note": "blue"}
 def check(
     context: typer.Context,
     data: options.Data,
-    task: Annotated[
-        Literal["segment", "classify", "detect"] | None,
-        typer.Option(help="The targets to check, of data with several: masks, labels or boxes."),
-    ] = None,
+    task: options.Task = None,
     as_json: options.Json = False,
     report: Annotated[
         Path | None, typer.Option(help="Write a page with pictures of what was found and of what a network will see.")
@@ -127,8 +124,6 @@ def _verdict(dataset: OpenDataset, given: str) -> str:
     from segkit.data.rules import allowable
 
     if not dataset.errors:
-        if dataset.task == "detect":
-            return "networks are trained on masks or labels, not on boxes alone"
         return f"ready: segkit train {shlex.quote(str(dataset.root))} {given}".rstrip()
     codes = dict.fromkeys(found.code for found in dataset.errors)
     refused = "training would refuse this data set"

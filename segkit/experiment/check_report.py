@@ -26,7 +26,7 @@ from segkit.experiment.plan import Plan, make_plan
 from segkit.pipeline import Pipeline
 from segkit.report.check_page import Seen, View, write_check_page
 from segkit.report.check_pictures import LARGEST_PICTURE, FindingPictures, is_shown
-from segkit.structures import Boxes, ClassMap, Record
+from segkit.structures import IGNORE_INDEX, Boxes, ClassMap, Record
 from segkit.visualization import marked_picture
 
 SHOWN_IMAGES = 5
@@ -57,9 +57,6 @@ def _view(dataset: OpenDataset) -> View:
     if not records:
         return View(absent="No image is in the training part; the findings say why.")
     pictures = FindingPictures(dataset)
-    if dataset.task == "detect":
-        stored = tuple((_name(record, dataset), _stored(record, dataset, pictures)[1]) for record in records[:4])
-        return View((Seen("Boxes as marked", None, stored),))
     measured = fingerprint(dataset)
     if measured["intensities"] is None:
         return View(absent="The training images have different numbers of channels, and a network takes one number.")
@@ -125,7 +122,16 @@ def _drawn(
         unit += np.array(pipeline.mean, np.float32)
         visible = np.rint(unit.clip(0, 1) * 255).astype(np.uint8)
         indices = item["mask"].numpy() if "mask" in item else None
-        yield caption, marked_picture(visible, classes, SIDE, indices)
+        boxes = (
+            [
+                (tuple(box), classes.colors[label])
+                for box, label in zip(item["boxes"].tolist(), item["box_label"].tolist(), strict=True)
+                if label != IGNORE_INDEX
+            ]
+            if "boxes" in item
+            else ()
+        )
+        yield caption, marked_picture(visible, classes, SIDE, indices, boxes)
 
 
 def _stored(record: Record, dataset: OpenDataset, pictures: FindingPictures) -> tuple[str, NDArray[np.uint8]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,102 +11,110 @@ from numpy.typing import NDArray
 Ring = NDArray[np.float64]
 """(n, 2) x and y of corners, where pixel (row, column) covers column..column + 1 and row..row + 1; not closed."""
 
+# The four pixels around a corner as bits.
+_UPPER_LEFT, _UPPER_RIGHT, _LOWER_LEFT, _LOWER_RIGHT = 1, 2, 4, 8
+_DIAGONAL = np.isin(np.arange(16), (_UPPER_LEFT | _LOWER_RIGHT, _UPPER_RIGHT | _LOWER_LEFT))
+_TURN = np.isin(np.arange(16), (1, 2, 4, 7, 8, 11, 13, 14))
+_GOES_RIGHT = np.isin(np.arange(16), (2, 8, 7, 13))
+_GOES_DOWN = np.isin(np.arange(16), (4, 8, 7, 11))
+
 
 class Outline(NamedTuple):
-    """One connected part of a mask: what its outer ring encloses, without what the others do."""
+    """One connected part of a mask: the area inside its outer ring and outside its holes.
+
+    As RFC 7946 (GeoJSON) wants it, the exterior is counter-clockwise by its numbers and the holes are clockwise; on a
+    screen, where y points down, it looks the other way round. No ring passes a corner twice, and no corner lies on a
+    straight line.
+    """
 
     exterior: Ring
     holes: tuple[Ring, ...]
 
 
+class _Corners(NamedTuple):
+    """Where outlines turn, (n,) each, from top to bottom and left to right; two of them where pixels touch at a corner.
+
+    A corner has one horizontal side, to its right or left, and one vertical side, down or up.
+    """
+
+    x: NDArray[np.intp]
+    y: NDArray[np.intp]
+    goes_right: NDArray[np.bool_]
+    goes_down: NDArray[np.bool_]
+
+
 def outlines(mask: NDArray[Any]) -> list[Outline]:
-    """The outlines of a mask (H, W), one per part whose pixels share sides.
+    """The outlines of a mask (H, W), one per part whose pixels share sides, in the order of their first corners.
 
     A pixel is inside an outline when its middle is, so filling the rings by the even-odd rule gives the mask again.
     """
-    count, parts = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=4)
-    boxes = _bounding_boxes(parts, count)
-    found = []
-    for part in range(1, count):
-        top, left, bottom, right = boxes[part]
-        rings = _rings(parts[top:bottom, left:right] == part)
-        shifted = [ring + np.array([left, top]) for ring in rings]
-        exterior, *holes = sorted(shifted, key=lambda ring: -abs(ring_area(ring)))
-        found.append(Outline(exterior, tuple(holes)))
-    return found
+    _, parts = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=4)
+    parts = np.pad(parts, 1)
+    corners = _find_corners(parts)
+    exteriors: dict[int, Ring] = {}
+    holes: dict[int, list[Ring]] = {}
+    for ring in _trace(corners):
+        left, top = int(corners.x[ring[0]]), int(corners.y[ring[0]])
+        points = np.stack([corners.x[ring], corners.y[ring]], axis=1).astype(np.float64)
+        inside, above = int(parts[top + 1, left + 1]), int(parts[top, left + 1])
+        if inside:
+            exteriors[inside] = points
+        else:
+            holes.setdefault(above, []).append(np.roll(points[::-1], 1, axis=0))
+    return [Outline(exterior, tuple(holes.get(part, ()))) for part, exterior in exteriors.items()]
 
 
 def ring_area(ring: Ring) -> float:
-    """The area that a ring encloses, positive where it runs clockwise as seen (the y axis points down)."""
+    """The area that a ring encloses, positive for exteriors, negative for holes."""
     x, y = ring.T
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
 
 
-def _bounding_boxes(parts: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """(count, 4) top, left, bottom and right of each part."""
-    rows, columns = np.nonzero(parts)
-    numbers = parts[rows, columns]
-    boxes = np.zeros((count, 4), np.int64)
-    boxes[:, :2] = max(parts.shape)
-    np.minimum.at(boxes[:, 0], numbers, rows)
-    np.minimum.at(boxes[:, 1], numbers, columns)
-    np.maximum.at(boxes[:, 2], numbers, rows + 1)
-    np.maximum.at(boxes[:, 3], numbers, columns + 1)
-    return boxes
+def _find_corners(parts: NDArray[np.int32]) -> _Corners:
+    """The corners of the numbered parts, which have a border of 0 around them."""
+    filled = (parts > 0).astype(np.uint8)
+    around = filled[:-1, :-1] | filled[:-1, 1:] << 1 | filled[1:, :-1] << 2 | filled[1:, 1:] << 3
+    y, x = np.nonzero(_TURN[around])
+    kinds = around[y, x]
+    single = _Corners(x, y, _GOES_RIGHT[kinds], _GOES_DOWN[kinds])
+    y, x = np.nonzero(_DIAGONAL[around])
+    falling = around[y, x] == _UPPER_LEFT | _LOWER_RIGHT
+    one = parts[y, x + np.where(falling, 0, 1)]
+    other = parts[y + 1, x + np.where(falling, 1, 0)]
+    # Pixels of one part stay together there, and what they enclose is a hole of its own; two parts stay apart. So no
+    # ring meets itself.
+    level = falling == (one != other)  # the corner that goes right goes down, the other left and up
+    yes = np.ones(len(x), np.bool_)
+    pair = (_Corners(x, y, yes, level), _Corners(x, y, ~yes, ~level))
+    joined = _Corners(*(np.concatenate(values) for values in zip(single, *pair, strict=True)))
+    order = np.lexsort((joined.goes_right, joined.x, joined.y))
+    return _Corners(*(values[order] for values in joined))
 
 
-def _rings(part: NDArray[np.bool_]) -> list[Ring]:
-    """The rings around one part, each with the part on its right hand, so that the outer one runs clockwise as seen."""
-    padded = np.pad(part, 1).astype(np.int8)
-    starts: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    down, across = np.diff(padded, axis=0), np.diff(padded, axis=1)
-    for (row, column), step in _nonzero(down):  # a side above a pixel runs to the right, one below it to the left
-        one, other = (column - 1, row), (column, row)
-        starts[one if step > 0 else other].append(other if step > 0 else one)
-    for (row, column), step in _nonzero(across):  # a side left of a pixel runs up, one right of it down
-        one, other = (column, row - 1), (column, row)
-        starts[other if step > 0 else one].append(one if step > 0 else other)
+def _trace(corners: _Corners) -> list[list[int]]:
+    """The corners of each ring in their order, from its first one to the right.
+
+    Along a line of the grid sides begin and end in turn, so neighbours in that order are the two ends of one side.
+    """
+    across = _other_ends(np.arange(len(corners.x)))
+    down = _other_ends(np.lexsort((corners.goes_down, corners.y, corners.x)))
+    seen = bytearray(len(across))
     rings = []
-    while starts:
-        first = next(iter(starts))
-        ring, at, direction = [first], first, (0, 0)
-        while True:
-            following = _turn(at, direction, starts)
-            direction = following[0] - at[0], following[1] - at[1]
-            at = following
-            if at == first:
-                break
-            ring.append(at)
-        rings.append(_corners(np.array(ring, np.float64)))
+    for first in range(len(across)):
+        if seen[first]:
+            continue
+        ring, at = [], first
+        while not seen[at]:
+            to = across[at]
+            seen[at] = seen[to] = 1
+            ring += [at, to]
+            at = down[to]
+        rings.append(ring)
     return rings
 
 
-def _nonzero(steps: NDArray[np.int8]) -> list[tuple[tuple[int, int], int]]:
-    rows, columns = np.nonzero(steps)
-    return [((int(r), int(c)), int(s)) for r, c, s in zip(rows, columns, steps[rows, columns], strict=True)]
-
-
-def _turn(
-    at: tuple[int, int],
-    direction: tuple[int, int],
-    starts: defaultdict[tuple[int, int], list[tuple[int, int]]],
-) -> tuple[int, int]:
-    """The next corner, taken out of `starts`: where pixels touch at a corner only, the sharpest turn to the right.
-
-    So the two stay apart, as parts whose pixels share sides do.
-    """
-    choices = starts[at]
-    chosen = choices[0]
-    if len(choices) > 1 and direction != (0, 0):
-        right = (at[0] - direction[1], at[1] + direction[0])
-        chosen = right if right in choices else choices[0]
-    choices.remove(chosen)
-    if not choices:
-        del starts[at]
-    return chosen
-
-
-def _corners(ring: Ring) -> Ring:
-    """The ring without points on straight lines."""
-    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
-    return ring[(before != after).any(axis=1)]
+def _other_ends(order: NDArray[np.intp]) -> list[int]:
+    ends = np.empty_like(order)
+    ends[order[::2]], ends[order[1::2]] = order[1::2], order[::2]
+    found: list[int] = ends.tolist()
+    return found

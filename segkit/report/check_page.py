@@ -75,8 +75,6 @@ def write_check_page(
         name=dataset.root.resolve().name,
         path=str(dataset.root),
         lines=dataset.describe(),
-        boxes=dataset.task == "detect",
-        ready="Ready to train" if dataset.task != "detect" else "Networks are trained on masks or labels, not on boxes",
         errors=numbers[Severity.ERROR],
         warnings=numbers[Severity.WARNING],
         stats=_stats(dataset, described),

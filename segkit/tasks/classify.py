@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from segkit.structures import IGNORE_INDEX
 from segkit.tasks._base import Task
 
 
 class ClassifyTask(Task):
-    """Compares the logits `classify` (N, K) with the `label` (N,) of class indices.
+    """Compares the logits `classify` (N, K) with the `label` (N,) of class indices; one of `IGNORE_INDEX` is not counted.
 
     Args:
         criterion: (logits, label) to a scalar, as `segkit.losses.create_loss` builds them.
@@ -67,6 +68,7 @@ class ClassifyTask(Task):
         return loss
 
     def _classifier_loss(self, logits: Tensor, label: Tensor) -> Tensor:
-        uniform = -F.log_softmax(logits.float(), dim=1).mean()
-        criterion = self.criterion(logits, label)
-        return (1 - self.label_smoothing) * criterion + self.label_smoothing * uniform
+        uniform = -F.log_softmax(logits.float(), dim=1).mean(dim=1)
+        counted = label != IGNORE_INDEX
+        smoothed = (uniform * counted).sum() / counted.sum().clamp(min=1)
+        return (1 - self.label_smoothing) * self.criterion(logits, label) + self.label_smoothing * smoothed

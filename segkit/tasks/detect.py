@@ -5,7 +5,7 @@ Tian et al., FCOS: Fully Convolutional One-Stage Object Detection, 2019; with it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,13 +23,14 @@ SHORTEST, LONGEST = 4.0, 8.0
 lower limit, the coarsest no upper one."""
 
 NOT_COUNTED = -2
-"""Match of a place in a region that is neither object nor background."""
+"""Match of a place outside the image, or in a region that is neither object nor background."""
 
 
 class DetectTask(Task):
     """Compares the outputs `detect` with `boxes` (N, M, 4) and `box_label` (N, M) of class indices.
 
-    A box of `IGNORE_INDEX` is a region in which nothing is learnt; one without area fills up the batch.
+    A box of `IGNORE_INDEX` is a region in which nothing is learnt; one without area fills up the batch. Nor is anything
+    learnt outside the `image` (N, C, H, W), where a network mirrors it up to a multiple of its stride.
     """
 
     def loss(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -38,6 +39,7 @@ class DetectTask(Task):
         matches = torch.stack(
             [match_places(places, *target) for target in zip(batch["boxes"], batch["box_label"], strict=True)]
         )
+        matches[:, ~_lie_within(places, batch["image"].shape[-2:])] = NOT_COUNTED
         is_object = matches >= 0
         images, _ = is_object.nonzero(as_tuple=True)
         matched = matches[is_object]
@@ -86,6 +88,12 @@ def match_places(places: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
     not_counted = (inside & (labels == IGNORE_INDEX)).any(dim=1)
     unmatched = torch.where(not_counted, NOT_COUNTED, -1)
     return torch.where(smallest.values < torch.inf, smallest.indices, unmatched)
+
+
+def _lie_within(places: Tensor, size: Sequence[int]) -> Tensor:
+    """(A,) whether places lie in an image of that height and width."""
+    x, y = places[:, 0], places[:, 1]
+    return (x > 0) & (x < size[1]) & (y > 0) & (y < size[0])
 
 
 def centerness(centers: Tensor, boxes: Tensor) -> Tensor:

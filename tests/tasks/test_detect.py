@@ -32,7 +32,7 @@ def batch_of(targets: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     boxes, labels = torch.zeros(len(targets), longest, 4), torch.full((len(targets), longest), IGNORE_INDEX)
     for row, target in enumerate(targets):
         boxes[row, : len(target["labels"])], labels[row, : len(target["labels"])] = target["boxes"], target["labels"]
-    return {"boxes": boxes, "box_label": labels}
+    return {"image": torch.zeros(len(targets), 1, 256, 256), "boxes": boxes, "box_label": labels}
 
 
 def places_of(size: int = 256) -> torch.Tensor:

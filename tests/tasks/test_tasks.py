@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from segkit.losses import create_loss
+from segkit.structures import IGNORE_INDEX
 from segkit.tasks import ClassifyTask, SegmentTask
 
 
@@ -25,6 +26,14 @@ def test_classify_smooths_labels_as_torch_does(smoothing: float) -> None:
     logits, labels = torch.randn(6, 4, generator=random), torch.tensor([0, 1, 2, 3, 3, 0])
     losses = ClassifyTask(create_loss("ce", 4), smoothing).loss({"classify": logits}, {"label": labels})
     torch.testing.assert_close(losses["loss"], F.cross_entropy(logits, labels, label_smoothing=smoothing))
+
+
+def test_images_without_a_label_are_not_smoothed_either() -> None:
+    random = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(4, 3, generator=random), torch.tensor([0, IGNORE_INDEX, 2, IGNORE_INDEX])
+    task = ClassifyTask(create_loss("ce", 3), label_smoothing=0.1)
+    losses = task.loss({"classify": logits}, {"label": labels})
+    torch.testing.assert_close(losses["loss"], F.cross_entropy(logits[[0, 2]], labels[[0, 2]], label_smoothing=0.1))
 
 
 def test_mixup_is_cross_entropy_with_mixed_labels() -> None:

@@ -75,7 +75,7 @@ class BackboneEntry:
         published_options: the values published weights were trained with, of the options with which the network would
             take the weights and compute something else.
         published_variant: the backbone that published weights fit where they do not fit this one.
-        task_options: options that change nothing but under one task, and this task.
+        task_options: options that change nothing but under some tasks, and these.
         idle_options: function from all options to those that change nothing beside the others, each with the reason.
     """
 
@@ -85,12 +85,16 @@ class BackboneEntry:
     published_weights: tuple[str, ...] = ()
     published_options: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     published_variant: str | None = None
-    task_options: Mapping[str, TaskName] = field(default_factory=dict)
+    task_options: Mapping[str, Sequence[TaskName]] = field(default_factory=dict)
     idle_options: Callable[[Mapping[str, Any]], Mapping[str, str]] = _none_idle
 
     def without_effect(self, options: Mapping[str, Any], heads: Collection[TaskName]) -> dict[str, str]:
         """Those of all `options` that change nothing where only `heads` read the maps, each with the reason."""
-        idle = {name: f"it is for --task {only}" for name, only in self.task_options.items() if only not in heads}
+        idle = {
+            name: f"it is for --task {' or '.join(tasks)}"
+            for name, tasks in self.task_options.items()
+            if not set(tasks) & set(heads)
+        }
         return {**idle, **self.idle_options(options)}
 
 

@@ -248,5 +248,5 @@ def build_lenet(in_channels: int, *, padded: bool = True) -> LeNet:
     return LeNet(in_channels, padded)
 
 
-BACKBONES.register("lenet5")(BackboneEntry(build_lenet5, "segkit", task_options={"output": "classify"}))
+BACKBONES.register("lenet5")(BackboneEntry(build_lenet5, "segkit", task_options={"output": ("classify",)}))
 BACKBONES.register("lenet")(BackboneEntry(build_lenet, "segkit", frozenset({"pool_indices"})))

@@ -135,7 +135,7 @@ def _register(name: str, depth: int, default_norm: NormName) -> None:
             "weight_standardization": (False,),
             "pool": ("max",),
         },
-        task_options={"dropout": "classify", "pooled_maps": "segment"},
+        task_options={"dropout": ("classify",), "pooled_maps": ("segment", "instances", "detect")},
     )
     BACKBONES.register(name)(entry)
 
