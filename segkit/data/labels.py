@@ -8,7 +8,7 @@ from segkit.data.class_file import ClassFile
 from segkit.data.classes import ClassDecision
 from segkit.data.findings import Finding
 from segkit.data.rules import finding
-from segkit.structures import ClassMap
+from segkit.structures import ClassMap, Color, palette
 
 NO_CLASSES = ("object",)
 """In place of classes where no image is left, or none shows an object; the check has errors about both."""
@@ -23,9 +23,16 @@ def resolve_labels(declared: ClassFile | None, labels: Mapping[str, Sequence[str
         labels: the labels of each image, or of its objects, by record id.
     """
     if declared is None:
-        return ClassDecision(ClassMap(tuple(_in_order(_distinct(labels))) or NO_CLASSES, background=None))
-    classes = ClassMap(declared.names, declared.colors, declared.ids, background=None)
+        names = tuple(_in_order(_distinct(labels))) or NO_CLASSES
+        return ClassDecision(ClassMap(names, _colors(len(names)), background=None))
+    colors = declared.colors or _colors(len(declared.names))
+    classes = ClassMap(declared.names, colors, declared.ids, background=None)
     return ClassDecision(classes, findings=tuple(check_labels(labels, classes, declared.source)))
+
+
+def _colors(count: int) -> tuple[Color, ...]:
+    """Without black, the first of the palette, which is for a background: labels have none."""
+    return palette(count + 1)[1:]
 
 
 def names_of_ids(labels: Iterable[str], names: Sequence[str], ids: Sequence[int]) -> dict[str, str]:
