@@ -14,7 +14,7 @@ from segkit.tasks._base import Task
 
 
 class ClassifyTask(Task):
-    """Compares the logits `classify` (N, K) with the `label` (N,) of class indices; one of `IGNORE_INDEX` is not counted.
+    """Compares the logits `classify` (N, K) with the `label` (N,) of class indices, `IGNORE_INDEX` where there is none.
 
     Args:
         criterion: (logits, label) to a scalar, as `segkit.losses.create_loss` builds them.

@@ -9,9 +9,11 @@ import torch
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
 from segkit.losses import create_loss
+from segkit.models.config import Option
 from segkit.models.factory import create_model
-from segkit.structures import IGNORE_INDEX, TaskName
-from segkit.tasks import CombinedTask, DetectTask, SegmentTask, Task
+from segkit.models.model import Model
+from segkit.structures import IGNORE_INDEX, TASKS, TaskName
+from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, InstancesTask, SegmentTask, Task
 from segkit.tasks.detect import NOT_COUNTED, centerness, match_places
 
 STRIDES = (8, 16, 32)
@@ -41,6 +43,13 @@ def places_of(size: int = 256) -> torch.Tensor:
         y, x = torch.meshgrid(*(torch.arange(size // stride) * stride + stride / 2,) * 2, indexing="ij")
         levels.append(torch.stack([x.flatten(), y.flatten(), torch.full((x.numel(),), float(stride))], dim=1))
     return torch.cat(levels)
+
+
+def small_model(heads: dict[TaskName, int]) -> Model:
+    """In training, with maps of strides 2 to 16 of which boxes are found on 8 to 64."""
+    options: dict[str, Option] = {"width": 4, "depth": 4, "stem_stride": 2}
+    head: dict[str, Option] = {"channels": 32, "convolutions": 1}
+    return create_model(heads=heads, in_channels=1, backbone_options=options, detect_options=head).train()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -91,20 +100,50 @@ def test_places_by_hand() -> None:
     assert centerness(side, boxes[:1]).item() == pytest.approx((4 / 12) ** 0.5)
 
 
-def test_where_nothing_counts_the_loss_is_zero_and_gradients_are() -> None:
+@pytest.mark.parametrize("side", [64, 90, 96])  # beyond 64 places of the coarser maps lie outside the image
+def test_where_nothing_counts_the_loss_is_zero_and_gradients_are(side: int) -> None:
     torch.manual_seed(0)
-    model = create_model(heads={"segment": 2, "detect": 2}, in_channels=1, backbone_options={"width": 8}).train()
-    images = torch.rand(2, 1, 64, 64)
+    model = small_model(dict.fromkeys(TASKS, 2))
     batch = {
-        "boxes": torch.tensor([[[0.0, 0, 64, 64]]] * 2),
+        "image": torch.rand(2, 1, side, side),
+        "boxes": torch.tensor([[[0.0, 0, side, side]]] * 2),
         "box_label": torch.full((2, 1), IGNORE_INDEX),
-        "mask": torch.full((2, 64, 64), IGNORE_INDEX),
+        "mask": torch.full((2, side, side), IGNORE_INDEX),
+        "cells": torch.full((2, side, side), IGNORE_INDEX),
+        "label": torch.full((2,), IGNORE_INDEX),
     }
-    tasks: dict[TaskName, Task] = {"segment": SegmentTask(create_loss("ce_dice", 2)), "detect": DetectTask()}
-    found = CombinedTask(tasks, {"segment": 1.0, "detect": 1.0}).loss(model(images), batch)
+    tasks: dict[TaskName, Task] = {
+        "segment": SegmentTask(create_loss("ce_dice", 2)),
+        "instances": InstancesTask(create_loss("ce_dice", 3)),
+        "detect": DetectTask(),
+        "classify": ClassifyTask(create_loss("ce", 2), label_smoothing=0.1),
+    }
+    found = CombinedTask(tasks, dict.fromkeys(tasks, 1.0)).loss(model(batch["image"]), batch)
     assert found["loss"].item() == 0
     found["loss"].backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_boxes_are_learnt_in_bfloat16_and_images_without_any_teach_the_background(count: int) -> None:
+    torch.manual_seed(0)
+    model = small_model({"detect": 2})
+    corners = torch.tensor([[8.0, 8, 40, 40], [30, 50, 90, 120], [100, 20, 124, 60]])[:count]
+    batch = {
+        "image": torch.rand(2, 1, 128, 128),
+        "boxes": corners.expand(2, -1, -1),
+        "box_label": torch.tensor([0, 1, 1])[:count].expand(2, -1),
+    }
+    exact = DetectTask().loss(model(batch["image"]), batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = DetectTask().loss(model(batch["image"]), batch)
+    assert {loss.dtype for loss in rounded.values()} == {torch.float32}
+    torch.testing.assert_close(rounded["loss"], exact["loss"], rtol=0.02, atol=0)
+    rounded["loss"].backward()
+    learning = {name: bool(p.grad.any()) for name, p in model.named_parameters() if p.grad is not None}
+    assert learning["heads.detect.detector.classification_head.cls_logits.weight"]
+    assert learning["heads.detect.detector.regression_head.bbox_reg.weight"] == (count > 0)
+    assert learning["backbone.levels.0.0.0.weight"]
 
 
 def test_weights_of_heads_add_up() -> None:
