@@ -22,7 +22,8 @@ def describe(
         int | None, typer.Option(min=1, help="Height and width of the image; by default the network's own, else 224.")
     ] = None,
     task: Annotated[
-        Literal["segment", "classify"] | None, typer.Option(help="segment where a decoder is named, else classify.")
+        Literal["segment", "instances", "detect", "classify"] | None,
+        typer.Option(help="segment where a decoder is named, else classify."),
     ] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="By default 1000 to classify, else 2.")] = None,
     channels: Annotated[int | None, typer.Option(min=1, max=16, help="Of the image; by default 3.")] = None,

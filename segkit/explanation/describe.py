@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -20,6 +20,7 @@ from segkit.models.config import ModelConfig, Option
 from segkit.models.factory import build_model, refuse_without_effect
 from segkit.models.model import Model
 from segkit.pipeline import Pipeline
+from segkit.structures import TaskName
 
 USUAL_SIZE = 224
 IMAGENET_CLASSES = 1000
@@ -59,7 +60,7 @@ def describe(
     name: str,
     *,
     size: int | None = None,
-    task: Literal["segment", "classify"] | None = None,
+    task: TaskName | None = None,
     classes: int | None = None,
     channels: int | None = None,
     image: str | Path | None = None,

@@ -36,6 +36,21 @@ def test_networks_of_other_libraries_with_decoders_that_have_skips() -> None:
     assert found.to_dict()["totals"]["parameters"] == found.complexity.parameters
 
 
+def test_a_head_of_boxes_has_a_line_for_every_level_it_reads() -> None:
+    found = describe("resnet18", task="detect", classes=3, size=256)
+    scores = [layer for layer in found.complexity.layers if layer.name.endswith("cls_logits")]
+    # Maps of strides 8, 16, 32 and 64, all read by the same filters.
+    assert [layer.output for layer in scores] == [(3, 32, 32), (3, 16, 16), (3, 8, 8), (3, 4, 4)]
+    assert [layer.jump for layer in scores] == [(8, 8), (16, 16), (32, 32), (64, 64)]
+    assert [layer.parameters for layer in scores] == [3 * (96 * 9 + 1), 0, 0, 0]
+    assert found.complexity.layers[-1].output == (32**2 + 16**2 + 8**2 + 4**2, 4)
+    assert found.complexity.not_run == 0
+
+
+def test_of_objects_the_border_is_a_class_of_its_own() -> None:
+    assert describe("plain", task="instances", classes=2, size=64).complexity.layers[-1].output == (3, 64, 64)
+
+
 def test_options_reach_the_parts() -> None:
     small = describe("plain+unet", backbone_options={"width": 4}, decoder_options={"upsample": "nearest"}, size=64)
     assert small.config.backbone_options["width"] == 4
