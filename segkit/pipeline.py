@@ -43,15 +43,27 @@ class Scale(NamedTuple):
     factor: tuple[float, ...]
 
 
+class Place(NamedTuple):
+    """Where in an image lies what the network sees: x, y of that is left + x * width, top + y * height of the image.
+
+    Width and height are those of one seen pixel, in pixels of the image.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 class ObjectRule(Config):
-    """Which boxes and objects stay."""
+    """Which of the objects that a network may have found are given, and which of these are shown."""
 
     least_score: float = Field(0.05, ge=0, le=1, description="boxes of a lower score are never given")
-    threshold: float = Field(0.5, ge=0, le=1, description="score from which boxes are shown and counted")
-    overlap: float = Field(0.6, gt=0, le=1, description="intersection over union above which the surer box stays alone")
-    max_detections: int = Field(300, ge=1, description="boxes of an image, at most")
-    seed_threshold: float = Field(0.5, ge=0, lt=1, description="probability of an inside from which an object grows")
-    smallest_object: int = Field(4, ge=1, description="pixels of an object, at least")
+    threshold: float = Field(0.5, ge=0, le=1, description="score from which objects are shown and counted")
+    overlap: float = Field(0.6, ge=0, le=1, description="intersection over union above which the surer box stays alone")
+    max_detections: int = Field(300, ge=1, description="objects given of an image, at most, the surest")
+    seed_threshold: float = Field(0.5, ge=0, lt=1, description="probability of an inside above which an object starts")
+    smallest_object: int = Field(4, ge=1, description="pixels of an object that is told by its pixels, at least")
 
 
 class Pipeline(Config):
@@ -89,7 +101,7 @@ class Pipeline(Config):
     tile: int = Field(1024, ge=32, description="side of a tile in pixels, before rounding to the multiple")
     overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")
     whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")
-    objects: ObjectRule = Field(ObjectRule(), description="which boxes and objects stay")
+    objects: ObjectRule = Field(ObjectRule(), description="which boxes and objects are given and shown")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic the model was validated with")
 
     @model_validator(mode="before")
@@ -205,6 +217,16 @@ class Pipeline(Config):
         seen = self.center(self._resized(stored.astype(np.float32)))
         return np.rint(seen).astype(stored.dtype) if np.issubdtype(stored.dtype, np.integer) else seen
 
+    def place_of_seen(self, size: tuple[int, int]) -> Place:
+        """Where in an image of `size` (H, W) lies what `prepare` gives the network of it."""
+        if self.size is None:
+            return Place(0, 0, 1, 1)
+        part = _proportioned(size, self.size) if self.keep_proportions else size
+        height, width = part[0] / self.size[0], part[1] / self.size[1]
+        top, left = _middle_corner(size, part)
+        cut_top, cut_left = _middle_corner(self.size, self.center_crop or self.size)
+        return Place(left + cut_left * width, top + cut_top * height, width, height)
+
     def _each(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
         """One value per channel."""
         return value if isinstance(value, tuple) else (value,) * self.channels
@@ -275,14 +297,23 @@ def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
 
 def _middle_of_proportions(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """The largest middle of (H, W, C) that has the proportions of `size`, to the nearest pixel."""
-    height, width = image.shape[:2]
-    scale = min(height / size[0], width / size[1])
-    return _middle(image, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+    return _middle(image, _proportioned((image.shape[0], image.shape[1]), size))
+
+
+def _proportioned(whole: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest (H, W) within `whole` that has the proportions of `size`, to the nearest pixel."""
+    scale = min(whole[0] / size[0], whole[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _middle(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    top, left = (image.shape[0] - size[0]) // 2, (image.shape[1] - size[1]) // 2
+    top, left = _middle_corner((image.shape[0], image.shape[1]), size)
     return image[top : top + size[0], left : left + size[1]]
+
+
+def _middle_corner(whole: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Top and left of the middle of `size` (H, W)."""
+    return (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
 
 
 def class_indices(scores: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -297,3 +328,9 @@ def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     np.exp(probabilities, out=probabilities)
     probabilities /= probabilities.sum(axis=axis, keepdims=True)
     return probabilities
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of logits that each decide alone, computed without overflow."""
+    shrunk = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1, shrunk) / (1 + shrunk), np.float32)

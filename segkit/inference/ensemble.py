@@ -1,19 +1,19 @@
-"""Several networks used as one model: their class probabilities are averaged, pixel by pixel."""
+"""Several networks used as one model: their class probabilities are averaged, of masks and objects pixel by pixel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import ModelFileError
-from segkit.inference.predictor import Predictor, Scores
+from segkit.errors import ModelFileError, UsageError
+from segkit.inference.decisions import Outputs
+from segkit.inference.predictor import Predictor, as_probabilities
 from segkit.modelfile import ModelCard
-from segkit.pipeline import softmax
-from segkit.structures import PARTS
+from segkit.structures import PARTS, TaskName
 
 _SHARED = (
     "channels",
@@ -27,6 +27,8 @@ _SHARED = (
     "whole_limit",
 )
 """What the pipelines must agree on for tiles to be the same; normalization is each network's own."""
+
+_NO_MEAN = "boxes, and masks in boxes, have no mean over networks; name one model of the ensemble"
 
 
 class EnsemblePredictor(Predictor):
@@ -55,7 +57,7 @@ class EnsemblePredictor(Predictor):
         """The ensemble that a file lists; raises `ModelFileError` where its members do not fit together."""
         first = members[0]
         if "detect" in first.heads:
-            raise ModelFileError(f"{source} lists networks that find boxes, which have no mean; name one of the models")
+            raise ModelFileError(f"{source} lists several models; {_NO_MEAN}")
         for member in members[1:]:
             differing = [name for name in _SHARED if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
             if member.heads.keys() != first.heads.keys():
@@ -69,21 +71,16 @@ class EnsemblePredictor(Predictor):
                 )
         return cls(members)
 
-    def _outputs(self, stored: NDArray[Any]) -> dict[str, Scores]:
+    def _outputs(self, stored: NDArray[Any]) -> Outputs:
         """The logarithms of the mean probabilities, which softmax turns back into them."""
         # No member is asked through its own `segment`, which would decide on a class.
-        outputs = [member._outputs(stored) for member in self.members]
+        mean = _mean([as_probabilities(member._outputs(stored)) for member in self.members], self.heads)
         with np.errstate(divide="ignore"):  # a class that every member excludes
-            return {task: np.log(_mean([softmax(output[task], axis=0) for output in outputs])) for task in self.heads}
+            return {name: np.log(probabilities) for name, probabilities in mean.items()}
 
-    def _tile_scorer(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], dict[str, Scores]]:
-        scorers = [member._tile_scorer(stored) for member in self.members]
-
-        def score(tile: NDArray[Any]) -> dict[str, Scores]:
-            outputs = [scorer(tile) for scorer in scorers]
-            return {task: _mean([output[task] for output in outputs]) for task in self.heads}
-
-        return score
+    def _tile_outputs(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], Outputs]:
+        outputs_of = [member._tile_outputs(stored) for member in self.members]
+        return lambda tile: _mean([of_member(tile) for of_member in outputs_of], self.heads)
 
 
 class _Engines:
@@ -97,13 +94,19 @@ class _Engines:
         raise NotImplementedError
 
 
-def _mean(scores: Sequence[Scores]) -> Scores:
-    """One after the other: the members' maps stacked would be a copy of them all."""
-    total = scores[0].copy()
-    for further in scores[1:]:
-        total += further
-    total /= np.float32(len(scores))
-    return total
+def _mean(outputs: Sequence[Outputs], tasks: Collection[TaskName]) -> Outputs:
+    """Of each head's probabilities, one member after the other: their maps stacked would be a copy of them all.
+
+    Raises `UsageError` where the networks give objects one by one.
+    """
+    if any(task not in outputs[0] for task in tasks):
+        raise UsageError(_NO_MEAN)
+    totals: dict[str, NDArray[np.float32]] = {task: outputs[0][task].copy() for task in tasks}
+    for task, total in totals.items():
+        for further in outputs[1:]:
+            total += further[task]
+        total /= np.float32(len(outputs))
+    return totals
 
 
 def _joined(members: Sequence[Predictor]) -> ModelCard | None:

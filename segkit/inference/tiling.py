@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
-Predict = Callable[[slice, slice], Scores]
+
+UNSURE = 0.25
+"""Share of a strip, from the end of a tile, in which the tile is not believed."""
 
 
 @dataclass(frozen=True)
@@ -46,38 +48,86 @@ class Axis:
         step = max((tile - strip) // multiple * multiple, multiple)
         starts = (*range(0, length - tile, step), length - tile)
         weights = np.tile(_gaussian(tile), (len(starts), 1))
-        unsure = strip // 4
+        unsure = int(strip * UNSURE)
         weights[1:, :unsure] = 0
         weights[:-1, tile - unsure :] = 0
         return cls(starts, weights)
 
+    def strip_after(self, number: int) -> tuple[int, int] | None:
+        """First pixel, and the one after the last, of the strip that a tile shares with the next; None after the last.
 
-def blend(down: Axis, across: Axis, num_classes: int, predict: Predict) -> Iterator[tuple[slice, Scores]]:
+        Where tiles lie end to end, both are where they meet.
+        """
+        if number + 1 == len(self.starts):
+            return None
+        return self.starts[number + 1], self.starts[number] + self.length
+
+    def strip_before(self, number: int) -> tuple[int, int] | None:
+        """Likewise of the strip shared with the tile before; None before the first."""
+        return self.strip_after(number - 1) if number else None
+
+    def zone(self, number: int) -> tuple[float, float]:
+        """A tile's own part, which ends in the middle of its strips: start and end in pixels."""
+        before, after = self.strip_before(number), self.strip_after(number)
+        start = sum(before) / 2 if before else float(self.starts[number])
+        end = sum(after) / 2 if after else float(self.starts[number] + self.length)
+        return start, end
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile: its row and column among the tiles, and the tiles of both sides."""
+
+    row: int
+    column: int
+    down: Axis
+    across: Axis
+
+    @property
+    def rows(self) -> slice:
+        """Its rows of the image."""
+        start = self.down.starts[self.row]
+        return slice(start, start + self.down.length)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns of the image."""
+        start = self.across.starts[self.column]
+        return slice(start, start + self.across.length)
+
+    @property
+    def area(self) -> float:
+        """Pixels of its own part; those of all tiles add up to the image."""
+        (top, bottom), (left, right) = self.down.zone(self.row), self.across.zone(self.column)
+        return (bottom - top) * (right - left)
+
+
+def blend(down: Axis, across: Axis, predict: Callable[[Tile], Scores]) -> Iterator[tuple[slice, Scores]]:
     """Predict every tile and yield finished bands of the image from top to bottom: (rows, scores (K, rows, W)).
 
-    Two rows of tiles are in memory at most. `predict` gets the rows and columns of a tile and returns its scores
-    (K, tile height, tile width).
+    Two rows of tiles are in memory at most. `predict` returns the scores (K, tile height, tile width) of a tile.
     """
     unfinished: Scores | None = None
     ends = (*down.starts[1:], down.starts[-1] + down.length)
-    for start, end, weights in zip(down.starts, ends, down.weights, strict=True):
-        total = _blend_row(slice(start, start + down.length), weights, across, num_classes, predict)
+    for row, (start, end) in enumerate(zip(down.starts, ends, strict=True)):
+        total = _blend_row([Tile(row, column, down, across) for column in range(len(across.starts))], predict)
         if unfinished is not None:
             total[:, : unfinished.shape[1]] += unfinished
         finished, unfinished = np.split(total, [end - start], axis=1)
         yield slice(start, end), finished[:-1] / finished[-1]
 
 
-def _blend_row(
-    rows: slice, row_weights: NDArray[np.float32], across: Axis, num_classes: int, predict: Predict
-) -> Scores:
+def _blend_row(tiles: list[Tile], predict: Callable[[Tile], Scores]) -> Scores:
     """Weighted sums over one row of tiles (K + 1, tile height, W); the last map is the sum of the weights."""
-    total = np.zeros((num_classes + 1, len(row_weights), across.starts[-1] + across.length), np.float32)
-    for start, column_weights in zip(across.starts, across.weights, strict=True):
-        columns = slice(start, start + across.length)
-        window = np.outer(row_weights, column_weights)
-        total[:-1, :, columns] += predict(rows, columns) * window
-        total[-1, :, columns] += window
+    total: Scores | None = None
+    for tile in tiles:
+        scores = predict(tile)
+        if total is None:
+            total = np.zeros((len(scores) + 1, scores.shape[1], tile.across.starts[-1] + scores.shape[2]), np.float32)
+        window = np.outer(tile.down.weights[tile.row], tile.across.weights[tile.column])
+        total[:-1, :, tile.columns] += scores * window
+        total[-1, :, tile.columns] += window
+    assert total is not None
     return total
 
 

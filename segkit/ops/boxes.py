@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 BoxArray = NDArray[np.float32]
+
+_BLOCK = 64
+"""Boxes that are compared with all less sure ones at once."""
 
 
 def box_areas(boxes: BoxArray) -> BoxArray:
@@ -35,42 +39,46 @@ def centers_inside(boxes: BoxArray, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def box_iou(boxes: BoxArray, others: BoxArray) -> BoxArray:
     """(M, N) intersection over union, 0 where both have no area."""
-    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides = (bottom_right - top_left).clip(min=0)
-    intersection = sides[..., 0] * sides[..., 1]
+    widths, heights = (
+        np.minimum(boxes[:, None, end], others[None, :, end])
+        - np.maximum(boxes[:, None, start], others[None, :, start])
+        for start, end in ((0, 2), (1, 3))
+    )
+    intersection = widths.clip(min=0) * heights.clip(min=0)
     union = box_areas(boxes)[:, None] + box_areas(others)[None] - intersection
     return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0))
 
 
-def suppress(boxes: BoxArray, scores: NDArray[Any], labels: NDArray[Any], overlap: float) -> NDArray[np.intp]:
+def nms(boxes: BoxArray, scores: NDArray[Any], labels: NDArray[Any], overlap: float) -> NDArray[np.intp]:
     """Non-maximum suppression class by class: the rows that stay, the highest score first, of equals the lower row.
 
-    A box goes when one of its class with a higher score that stays has an intersection over union above `overlap`.
+    A box goes where one of its class that stays and comes before it has an intersection over union above `overlap`.
     """
     order = np.argsort(-scores, kind="stable")
-    kept: list[np.intp] = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        same = labels[rest] == labels[best]
-        covered = box_iou(boxes[best][None], boxes[rest])[0] > overlap
-        order = rest[~(same & covered)]
-    return np.array(kept, np.intp)
+    stays = np.zeros(len(order), np.bool_)
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels[order] == label)
+        stays[of_class] = _unrivalled(boxes[order[of_class]], overlap)
+    return order[stays]
+
+
+def _unrivalled(boxes: BoxArray, overlap: float) -> NDArray[np.bool_]:
+    """(M,) which of the boxes of one class stay, the surest being the first."""
+    stays = np.ones(len(boxes), np.bool_)
+    for start in range(0, len(boxes), _BLOCK):
+        block = start + np.flatnonzero(stays[start : start + _BLOCK])
+        covered = box_iou(boxes[block], boxes[start:]) > overlap
+        for index, covers in zip(block, covered, strict=True):
+            if stays[index]:
+                stays[index + 1 :] &= ~covers[index + 1 - start :]
+    return stays
 
 
 def boxes_of_ids(ids: NDArray[np.int32], count: int) -> BoxArray:
     """(count, 4) smallest boxes of the objects 1..count in an image (H, W) of ids; no area where one has no pixel."""
     boxes = np.zeros((count, 4), np.float32)
-    rows, columns = np.nonzero(ids > 0)
-    objects = ids[rows, columns] - 1
-    for side, values, joined in (
-        (0, columns, np.minimum),
-        (1, rows, np.minimum),
-        (2, columns, np.maximum),
-        (3, rows, np.maximum),
-    ):
-        found = np.full(count, np.inf if joined is np.minimum else -1.0)
-        joined.at(found, objects, values)
-        boxes[:, side] = np.where(np.isfinite(found), found, 0) + (joined is np.maximum)
+    for box, found in zip(boxes, find_objects(ids, count) if count else (), strict=True):
+        if found is not None:
+            rows, columns = found
+            box[:] = columns.start, rows.start, columns.stop, rows.stop
     return boxes

@@ -55,7 +55,7 @@ def test_edges_inside_the_image_do_not_count() -> None:
 def test_bands_join_to_the_whole_image() -> None:
     scores: NDArray[np.float32] = np.random.default_rng(0).random((3, 160, 96)).astype(np.float32)
     down, across = Axis.plan(160, 64, 0.25, 16), Axis.plan(96, 64, 0.25, 16)
-    bands = list(blend(down, across, 3, lambda rows, columns: scores[:, rows, columns]))
+    bands = list(blend(down, across, lambda tile: scores[:, tile.rows, tile.columns]))
     assert [(rows.start, rows.stop) for rows, _ in bands] == [(0, 48), (48, 96), (96, 160)]
     np.testing.assert_allclose(np.concatenate([band for _, band in bands], axis=1), scores, rtol=1e-6)
 
@@ -64,7 +64,7 @@ def test_blending_by_hand() -> None:
     """Two tiles of 64 that share 32 pixels, the left one saying 0 and the right one 1."""
     down, across = Axis.plan(64, 64, 0.5, 1), Axis.plan(96, 64, 0.5, 1)
     constant = {0: 0.0, 32: 1.0}
-    (_, blended), *_ = blend(down, across, 1, lambda _, columns: np.full((1, 64, 64), constant[columns.start], "f4"))
+    (_, blended), *_ = blend(down, across, lambda tile: np.full((1, 64, 64), constant[tile.columns.start], "f4"))
     row = blended[0, 20]
     assert (row[: 32 + 8] == 0).all()
     assert (row[64 - 8 :] == 1).all()

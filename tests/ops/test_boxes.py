@@ -1,58 +1,96 @@
-"""Boxes against torchvision, and against answers computed by hand."""
+"""Boxes as torchvision knows them: areas, overlaps, and which of many stay."""
 
 from __future__ import annotations
+
+import time
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torchvision
+from numpy.typing import NDArray
+from torchvision import ops
 
-from segkit.ops.boxes import box_areas, box_iou, boxes_of_ids, centers_inside, clip_boxes, has_area, suppress
+from segkit.ops.boxes import box_areas, box_iou, boxes_of_ids, centers_inside, clip_boxes, has_area, nms
 
-
-def random_boxes(count: int, seed: int) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    corners = generator.uniform(0, 200, (count, 2))
-    return np.concatenate([corners, corners + generator.uniform(1, 60, (count, 2))], axis=1).astype(np.float32)
+Boxes = NDArray[np.float32]
 
 
-def test_intersections_over_union_equal_torchvision() -> None:
-    boxes, others = random_boxes(40, 0), random_boxes(30, 1)
-    expected = torchvision.ops.box_iou(torch.from_numpy(boxes), torch.from_numpy(others)).numpy()
-    np.testing.assert_allclose(box_iou(boxes, others), expected, atol=1e-6)
-    nothing = np.zeros((1, 4), np.float32)
-    assert box_iou(nothing, nothing) == 0
+def random_boxes(count: int, seed: int, side: float = 60, spread: float = 200) -> Boxes:
+    random = np.random.default_rng(seed)
+    corners = random.uniform(0, spread, (count, 2))
+    return np.concatenate([corners, corners + random.uniform(0, side, (count, 2))], axis=1).astype(np.float32)
 
 
-@pytest.mark.parametrize("overlap", [0.3, 0.6])
-def test_suppression_equals_torchvision(overlap: float) -> None:
-    generator = np.random.default_rng(2)
-    boxes, scores, labels = (
-        random_boxes(400, 2),
-        generator.random(400).astype(np.float32),
-        generator.integers(3, size=400),
-    )
-    expected = torchvision.ops.batched_nms(*(torch.from_numpy(x) for x in (boxes, scores, labels)), overlap).numpy()
-    np.testing.assert_array_equal(suppress(boxes, scores, labels, overlap), expected)
+def torchvision_nms(boxes: Boxes, scores: NDArray[Any], labels: NDArray[np.int64], overlap: float) -> list[int]:
+    tensors = (torch.from_numpy(array) for array in (boxes, scores, labels))
+    kept: list[int] = ops.batched_nms(*tensors, overlap).tolist()
+    return kept
 
 
-def test_of_equal_scores_the_first_stays() -> None:
-    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]], np.float32)
-    assert suppress(boxes, np.full(3, 0.5), np.zeros(3, int), 0.5).tolist() == [0, 2]
-    assert suppress(boxes[:0], np.empty(0), np.empty(0), 0.5).tolist() == []
+def test_areas_and_overlaps_are_torchvisions() -> None:
+    boxes, others = random_boxes(50, 0), random_boxes(70, 1)
+    boxes[0] = [5, 5, 5, 9]
+    found = ops.box_iou(torch.from_numpy(boxes), torch.from_numpy(others)).numpy()
+    np.testing.assert_array_equal(box_iou(boxes, others), found)
+    np.testing.assert_array_equal(box_areas(boxes), ops.box_area(torch.from_numpy(boxes)).numpy())
 
 
-def test_cutting_and_middles_by_hand() -> None:
-    boxes = np.array([[-5, 2, 5, 30], [90, 0, 120, 4], [200, 0, 210, 4]], np.float32)
-    clipped = clip_boxes(boxes, (20, 100))
-    assert clipped.tolist() == [[0, 2, 5, 20], [90, 0, 100, 4], [100, 0, 100, 4]]
-    assert box_areas(clipped).tolist() == [90, 40, 0]
-    assert has_area(clipped).tolist() == [True, True, False]
-    assert centers_inside(boxes, (20, 100)).tolist() == [True, False, False]
+def test_boxes_without_area_overlap_nothing() -> None:
+    nothing: Boxes = np.array([[3, 3, 3, 3], [9, 9, 4, 4]], np.float32)
+    assert box_iou(nothing, nothing).tolist() == [[0, 0], [0, 0]]
+    assert box_areas(nothing).tolist() == [0, 0]
+    assert has_area(nothing).tolist() == [False, False]
 
 
-def test_boxes_of_objects_by_hand() -> None:
-    ids = np.zeros((9, 9), np.int32)
-    ids[2:5, 3:7], ids[8, 8] = 1, 3
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 700])
+def test_the_boxes_that_stay_are_torchvisions(count: int, overlap: float) -> None:
+    random = np.random.default_rng(count)
+    boxes, labels = random_boxes(count, count), random.integers(0, 3, count)
+    scores = random.permutation(count).astype(np.float32) / max(count, 1)
+    assert nms(boxes, scores, labels, overlap).tolist() == torchvision_nms(boxes, scores, labels, overlap)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_equal_scores_the_lower_row_stays_as_in_torchvision(seed: int) -> None:
+    """Boxes on whole numbers and few scores: overlaps of exactly the threshold, and ties everywhere."""
+    random = np.random.default_rng(seed)
+    boxes, labels = np.rint(random_boxes(300, seed, 6, 12)), random.integers(0, 2, 300)
+    scores = (random.integers(1, 4, 300) / 4).astype(np.float32)
+    kept = nms(boxes, scores, labels, 0.5)
+    assert set(kept.tolist()) == set(torchvision_nms(boxes, scores, labels, 0.5))
+    assert kept.tolist() == sorted(kept.tolist(), key=lambda row: (-scores[row], row))
+
+
+def test_two_thousand_boxes_take_little_time() -> None:
+    boxes, labels = random_boxes(2000, 0, 10, 5000), np.zeros(2000, np.int64)
+    scores = np.linspace(1, 0, 2000, dtype=np.float32)
+    durations = []
+    for _ in range(5):
+        start = time.process_time()
+        kept = nms(boxes, scores, labels, 0.6)
+        durations.append(time.process_time() - start)
+    assert len(kept) > 1900
+    assert min(durations) < 0.03
+
+
+def test_cut_to_the_image_by_hand() -> None:
+    boxes: Boxes = np.array([[-5, 2, 4, 30], [12, 3, 20, 8]], np.float32)
+    clipped = clip_boxes(boxes, (20, 10))
+    assert clipped.tolist() == [[0, 2, 4, 20], [10, 3, 10, 8]]
+    assert has_area(clipped).tolist() == [True, False]
+    assert centers_inside(np.array([[-4, 0, 4, 2], [-5, 0, 4, 2], [8, 0, 12, 2]], np.float32), (20, 10)).tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_smallest_boxes_of_numbered_objects() -> None:
+    ids = np.zeros((6, 8), np.int32)
+    ids[1:3, 2:5] = 1
+    ids[4, 7] = ids[5, 0] = 3
     ids[0, 0] = -1
-    assert boxes_of_ids(ids, 3).tolist() == [[3, 2, 7, 5], [0, 0, 0, 0], [8, 8, 9, 9]]
+    assert boxes_of_ids(ids, 3).tolist() == [[2, 1, 5, 3], [0, 0, 0, 0], [0, 4, 8, 6]]
+    assert boxes_of_ids(ids, 0).shape == (0, 4)

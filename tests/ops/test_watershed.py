@@ -31,3 +31,17 @@ def test_small_objects_are_left_out_and_nothing_gives_nothing() -> None:
     assert len(scores) == len(found.labels) == 1
     empty, none = grow_objects(certain(np.zeros((4, 4), int), 3), 0.5, 1)
     assert (empty.ids.max(), len(none)) == (0, 0)
+
+
+def test_numbers_follow_the_reader_and_classes_the_sum() -> None:
+    """The object whose first pixel comes first is 1, though its seed comes later."""
+    maps = np.zeros((4, 12, 20), np.float32)
+    maps[0] = 1
+    maps[:, 2:8, 12:18] = np.array([0.1, 0.5, 0.4, 0])[:, None, None]
+    maps[:, 0:10, 2:8] = np.array([0.1, 0, 0.2, 0.7])[:, None, None]
+    maps[:, 6:9, 3:6] = np.array([0, 0.1, 0.9, 0])[:, None, None]
+    found, scores = grow_objects(maps, seed_threshold=0.5, smallest=1)
+    assert found.ids[0, 2] == 1
+    assert found.ids[2, 12] == 2
+    assert found.labels.tolist() == [2, 1]
+    np.testing.assert_allclose(scores, [(51 * 0.2 + 9) / 60, 0.9], rtol=1e-5)

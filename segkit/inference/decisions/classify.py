@@ -1,0 +1,31 @@
+"""The class of a whole image; of an image of tiles by the mean of what they show."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs
+from segkit.inference.results import ClassificationResult
+from segkit.inference.tiling import Scores, Tile
+from segkit.pipeline import softmax
+
+
+class ClassifyDecision(Decision):
+    """Tiles count by their own part of the image, so that every pixel counts once."""
+
+    _sum: Scores | float = 0.0
+    _area = 0.0
+
+    def whole(self, outputs: Outputs) -> ClassificationResult:
+        """The probabilities that the logits mean."""
+        return ClassificationResult(softmax(outputs["classify"], axis=0), self.classes.names)
+
+    def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:
+        """Add up the probabilities."""
+        self._sum = self._sum + np.float32(tile.area) * outputs["classify"]
+        self._area += tile.area
+        return NO_MAPS
+
+    def joined(self) -> ClassificationResult:
+        """The mean of all tiles."""
+        return ClassificationResult(np.asarray(self._sum / np.float32(self._area), np.float32), self.classes.names)

@@ -1,0 +1,91 @@
+"""The boxes of objects."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs, Request
+from segkit.inference.merging import TileBoxes, group_pieces, in_own_zone, joined
+from segkit.inference.results import DetectionResult
+from segkit.inference.tiling import Scores, Tile
+from segkit.ops.boxes import BoxArray, centers_inside, clip_boxes, has_area, nms
+from segkit.pipeline import ObjectRule, sigmoid
+from segkit.structures import ClassMap
+
+MOST_CANDIDATES = 1000
+"""Boxes that go into the suppression, those of the highest scores; as torchvision's detectors take of a level."""
+
+
+class Candidates(NamedTuple):
+    """Boxes (M, 4) of objects there may be, with class indices (M,) and scores (M,)."""
+
+    corners: BoxArray
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def rows(self, kept: NDArray[np.intp] | NDArray[np.bool_]) -> Candidates:
+        """Those of the given rows."""
+        return Candidates(self.corners[kept], self.labels[kept], self.scores[kept])
+
+
+class DetectDecision(Decision):
+    """Candidates above the least score, less those that surer ones cover; of tiles without doubles and in one piece."""
+
+    def __init__(self, classes: ClassMap, request: Request) -> None:
+        super().__init__(classes, request)
+        self._tiles: list[Tile] = []
+        self._found: list[Candidates] = []
+
+    def whole(self, outputs: Outputs) -> DetectionResult:
+        """The boxes, in pixels of the image."""
+        found = find_candidates(outputs, self.request.rule)
+        return self._result(self._suppressed(found._replace(corners=self.request.from_seen(found.corners))))
+
+    def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:
+        """Keep the boxes that the tile answers for."""
+        found = find_candidates(outputs, self.request.rule)
+        found = self._suppressed(found._replace(corners=self.request.from_tile(found.corners, tile)))
+        self._tiles.append(tile)
+        self._found.append(found.rows(in_own_zone(tile, self.request.in_tiles(found.corners))))
+        return NO_MAPS
+
+    def joined(self) -> DetectionResult:
+        """The boxes of all tiles, pieces of one object joined and of the score of the surest of them."""
+        corners, labels, scores = (np.concatenate(parts) for parts in zip(*self._found, strict=True))
+        shown = [
+            TileBoxes(tile, self.request.in_tiles(found.corners), found.labels)
+            for tile, found in zip(self._tiles, self._found, strict=True)
+        ]
+        numbers = group_pieces(shown)
+        surest = np.lexsort((-scores, numbers))
+        surest = surest[np.unique(numbers[surest], return_index=True)[1]]
+        merged = Candidates(joined(corners, numbers), labels[surest], scores[surest])
+        return self._result(self._suppressed(merged))
+
+    def _suppressed(self, found: Candidates) -> Candidates:
+        """Those with their middle in the image, cut to it, without those that a surer one covers, the surest first."""
+        size = self.request.size
+        clipped = clip_boxes(found.corners, size)
+        inside = centers_inside(found.corners, size) & has_area(clipped)
+        left = found._replace(corners=clipped).rows(inside)
+        return left.rows(nms(left.corners, left.scores, left.labels, self.request.rule.overlap))
+
+    def _result(self, found: Candidates) -> DetectionResult:
+        first = found.rows(np.arange(min(len(found.scores), self.request.rule.max_detections)))
+        return DetectionResult(*first, self.classes, self.request.size)
+
+
+def find_candidates(outputs: Outputs, rule: ObjectRule) -> Candidates:
+    """Classes at places that score at least the rule's `least_score`, the surest first.
+
+    A score is the geometric mean of the probabilities of class and centerness (Tian et al., FCOS, 2019, as its authors
+    and torchvision have it since).
+    """
+    scores = np.sqrt(sigmoid(outputs["detect"]) * sigmoid(outputs["detect/centerness"])[:, None])
+    places, labels = np.nonzero(scores >= rule.least_score)
+    found = scores[places, labels]
+    best = np.argsort(-found, kind="stable")[:MOST_CANDIDATES]
+    return Candidates(outputs["detect/boxes"][places[best]], labels[best], found[best])

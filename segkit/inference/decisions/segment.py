@@ -1,0 +1,52 @@
+"""The mask: at every pixel the class of the highest score."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segkit.inference.decisions._base import Decision, Outputs
+from segkit.inference.results import SegmentationResult
+from segkit.inference.tiling import Scores, Tile
+from segkit.ops.sizes import crop
+from segkit.pipeline import class_indices, softmax
+
+
+class SegmentDecision(Decision):
+    """Of tiles it keeps the decided classes, and the blended probabilities only where these are asked for."""
+
+    def whole(self, outputs: Outputs) -> SegmentationResult:
+        """The class of the highest logit."""
+        logits = outputs["segment"]
+        maps = softmax(logits, axis=0) if self.request.probabilities else None
+        return SegmentationResult(self._ids(logits), self.classes, maps)
+
+    def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:  # noqa: ARG002
+        """Have the probabilities blended."""
+        return outputs["segment"]
+
+    def add_band(self, rows: slice, scores: Scores) -> None:
+        """Decide by the blended probabilities."""
+        self._mask[rows] = self._ids(scores)
+        if self.request.probabilities:
+            self._maps[:, rows] = scores
+
+    def joined(self) -> SegmentationResult:
+        """All bands, without the padding."""
+        padding = self.request.padding
+        maps = crop(self._maps, padding) if self.request.probabilities else None
+        return SegmentationResult(crop(self._mask, padding), self.classes, maps)
+
+    def _ids(self, scores: Scores) -> NDArray[np.uint8 | np.uint16]:
+        return self.classes.indices_to_ids(class_indices(scores))
+
+    @cached_property
+    def _mask(self) -> NDArray[Any]:
+        return np.empty(self.request.padded_size, self.classes.id_dtype)
+
+    @cached_property
+    def _maps(self) -> Scores:
+        return np.empty((self.classes.num_classes, *self.request.padded_size), np.float32)
