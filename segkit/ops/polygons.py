@@ -86,9 +86,14 @@ def _find_corners(parts: NDArray[np.int32]) -> _Corners:
     level = falling == (one != other)  # the corner that goes right goes down, the other left and up
     yes = np.ones(len(x), np.bool_)
     pair = (_Corners(x, y, yes, level), _Corners(x, y, ~yes, ~level))
-    joined = _Corners(*(np.concatenate(values) for values in zip(single, *pair, strict=True)))
-    order = np.lexsort((joined.goes_right, joined.x, joined.y))
-    return _Corners(*(values[order] for values in joined))
+    return _in_order(single, *pair)
+
+
+def _in_order(*several: _Corners) -> _Corners:
+    """All corners from top to bottom, left to right."""
+    x, y, goes_right, goes_down = (np.concatenate(values) for values in zip(*several, strict=True))
+    order = np.lexsort((goes_right, x, y))
+    return _Corners(x[order], y[order], goes_right[order], goes_down[order])
 
 
 def _trace(corners: _Corners) -> list[list[int]]:
