@@ -57,7 +57,7 @@ def region_edges(indices: NDArray[np.integer[Any]], width: int) -> NDArray[np.bo
     if width == 0:
         return np.zeros(indices.shape, bool)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (2 * width + 1, 2 * width + 1))
-    labels = indices.astype(np.int16)
+    labels = indices.astype(np.int16 if indices.itemsize <= 2 else np.float32)
     return np.asarray(cv2.dilate(labels, cross) != cv2.erode(labels, cross))
 
 

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.inference.results._images import Image, stored_values
+from segkit.visualization.display import to_display
+from segkit.visualization.labels import write_caption
+
 
 @dataclass(frozen=True)
 class ClassificationResult:
@@ -26,6 +30,11 @@ class ClassificationResult:
         """The `count` most probable class names with their probabilities, best first."""
         best = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.names[i], float(self.probabilities[i])) for i in best]
+
+    def draw(self, image: Image) -> NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) of the image with its class and the probability in the upper left corner."""
+        name, probability = self.top(1)[0]
+        return write_caption(to_display(stored_values(image)), f"{name} {probability:.2f}")
 
     def to_table(self) -> list[dict[str, Any]]:
         """One row per class, the most probable first: class, probability."""

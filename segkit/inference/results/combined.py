@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.inference.results._features import collection
+from segkit.inference.results._images import Image, stored_values
 from segkit.inference.results.classification import ClassificationResult
 from segkit.inference.results.detection import DetectionResult
 from segkit.inference.results.instances import InstanceResult
 from segkit.inference.results.segmentation import SegmentationResult
-from segkit.structures import TaskName
-from segkit.visualization import to_display
-from segkit.visualization.boxes import draw_label
+from segkit.structures import TASKS, TaskName
+from segkit.visualization.display import to_display
 
 Result = SegmentationResult | InstanceResult | DetectionResult | ClassificationResult
 """What one head says."""
@@ -40,20 +40,37 @@ class CombinedResult:
         """The same with the boxes that score at least `threshold`."""
         return self if self.detect is None else replace(self, detect=self.detect.above(threshold))
 
-    def draw(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """An RGB picture (H, W, 3) of the image with mask, objects and boxes over it, and the label in its corner."""
-        picture: NDArray[Any] = to_display(image)
-        for result in (self.segment, self.instances, self.detect):
-            if result is not None:
-                picture = result.draw(picture)
-        if self.classify is None:
-            return picture
-        name, probability = self.classify.top(1)[0]
-        return draw_label(picture, f"{name} {probability:.2f}")
+    @property
+    def mask(self) -> NDArray[np.uint8 | np.uint16] | None:
+        """(H, W) class ids, where the network segments."""
+        return None if self.segment is None else self.segment.mask
 
-    def to_table(self) -> dict[str, list[dict[str, Any]]]:
-        """The tables of the heads."""
-        return {task: result.to_table() for task, result in self._results().items()}
+    @property
+    def boxes(self) -> NDArray[np.float32] | None:
+        """(M, 4) left, top, right and bottom, where the network detects."""
+        return None if self.detect is None else self.detect.corners
+
+    @property
+    def label(self) -> str | None:
+        """The most probable class of the image, where the network classifies."""
+        return None if self.classify is None else self.classify.label
+
+    def draw(self, image: Image) -> NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) of the image with mask, objects and boxes over it, and the label in its corner.
+
+        Raises `UsageError` where the image has another size.
+        """
+        picture = to_display(stored_values(image))
+        for result in self._results().values():
+            picture = result.draw(picture)
+        return picture
+
+    def to_table(self, image: Image | None = None) -> dict[str, list[dict[str, Any]]]:
+        """The tables of the heads; with the image that of the objects has their mean intensities."""
+        return {
+            task: result.to_table(image) if isinstance(result, InstanceResult) else result.to_table()
+            for task, result in self._results().items()
+        }
 
     def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
         """The objects and boxes as COCO's annotations; the mask's classes where it is all there is."""
@@ -68,8 +85,6 @@ class CombinedResult:
         results = [result for result in (self.segment, self.instances, self.detect) if result is not None]
         return collection(found for result in results for found in result.to_geojson()["features"])
 
-    def _results(self) -> dict[str, Result]:
-        named = {
-            "segment": self.segment, "instances": self.instances, "detect": self.detect, "classify": self.classify
-        }  # fmt: skip
-        return {task: result for task, result in named.items() if result is not None}
+    def _results(self) -> dict[TaskName, Result]:
+        """Of the heads there are, in the order in which they are drawn."""
+        return {task: getattr(self, task) for task in TASKS if getattr(self, task) is not None}

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segkit.inference.results._features import box_feature, collection
+from segkit.inference.results._images import Image, stored_values
 from segkit.ops.boxes import box_areas
 from segkit.structures import ClassMap
 from segkit.visualization.boxes import draw_boxes
@@ -47,9 +49,12 @@ class DetectionResult:
         """The `count` surest."""
         return self._only(np.arange(len(self)) < count)
 
-    def draw(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """An RGB picture (H, W, 3) of the image, (H, W) or (H, W, C), with the boxes, their classes and scores."""
-        return draw_boxes(image, self.corners, self.labels, self.classes, self.scores)
+    def draw(self, image: Image) -> NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) of the image with the boxes, their classes and scores.
+
+        Raises `UsageError` where the image has another size.
+        """
+        return draw_boxes(stored_values(image, self.size), self.corners, self.labels, self.classes, self.scores)
 
     def to_table(self) -> list[dict[str, Any]]:
         """One row per box: class, score, left, top, right and bottom in pixels."""
@@ -76,15 +81,11 @@ class DetectionResult:
         ]
 
     def to_geojson(self) -> dict[str, Any]:
-        """A feature collection with a polygon per box, in pixels of the image, the y axis pointing down."""
-        features = []
-        for row, box in zip(self.to_table(), self.corners, strict=True):
-            left, top, right, bottom = _rounded(box)
-            ring = [[left, top], [left, bottom], [right, bottom], [right, top], [left, top]]
-            properties = {"class": row["class"], "score": row["score"]}
-            geometry = {"type": "Polygon", "coordinates": [ring]}
-            features.append({"type": "Feature", "properties": properties, "geometry": geometry})
-        return {"type": "FeatureCollection", "features": features}
+        """A feature per box with class, score and area, in pixels of the image, the y axis pointing down."""
+        return collection(
+            box_feature(_rounded(box), {"class": row["class"], "score": row["score"], "area": round(float(area), 2)})
+            for row, box, area in zip(self.to_table(), self.corners, box_areas(self.corners), strict=True)
+        )
 
     def _only(self, kept: NDArray[np.bool_]) -> DetectionResult:
         return DetectionResult(self.corners[kept], self.labels[kept], self.scores[kept], self.classes, self.size)

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.drawing import encode_region
 from segkit.inference.results._features import collection, feature
+from segkit.inference.results._images import Image, stored_values
+from segkit.inference.results._measures import measure
+from segkit.inference.results._regions import annotation, regions
+from segkit.ops.polygons import outlines
 from segkit.structures import ClassMap
 from segkit.visualization.instances import draw_instances
 
@@ -40,68 +43,54 @@ class InstanceResult:
         """The class name of every object."""
         return [self.classes.names[label] for label in self.labels]
 
-    def draw(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """An RGB picture (H, W, 3) of the image, (H, W) or (H, W, C), each object in a colour of its own."""
-        return draw_instances(image, self.ids)
+    def draw(self, image: Image, numbers: bool = False) -> NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) of the image, each object in another colour than its neighbours.
 
-    def to_table(self, image: NDArray[Any] | None = None) -> list[dict[str, Any]]:
+        With `numbers` the ids are written on the objects. Raises `UsageError` where the image has another size.
+        """
+        return draw_instances(stored_values(image, self.ids.shape), self.ids, numbers=numbers)
+
+    def to_table(self, image: Image | None = None) -> list[dict[str, Any]]:
         """One row per object: id, class, score, area, centroid, box, perimeter and solidity, in pixels.
 
-        With the image, (H, W) or (H, W, C), also the mean intensity in every channel; where the spacing is known, also
-        area and perimeter in mm. Measured as scikit-image's `regionprops` does.
+        The columns are id, class, score, area, centroid_x, centroid_y, left, top, right, bottom, perimeter, solidity;
+        with the image mean_intensity_0 and so on, one per channel; where the spacing is known area_mm2 and
+        perimeter_mm (None unless pixels are square). The measures are those of scikit-image's `regionprops`. An object
+        that others hide has no row. Raises `UsageError` where the image has another size.
         """
-        from skimage.measure import regionprops
-
-        scaled = {p.label: p for p in regionprops(self.ids, spacing=self.spacing)} if self.spacing else {}
-        rows = []
-        for region in regionprops(self.ids, intensity_image=image):
-            top, left, bottom, right = region.bbox
-            row = {
-                "id": region.label,
-                "class": self.names[region.label - 1],
-                "score": round(float(self.scores[region.label - 1]), 4),
-                "area": int(region.area),
-                "centroid_x": round(float(region.centroid[1]) + 0.5, 2),
-                "centroid_y": round(float(region.centroid[0]) + 0.5, 2),
-                "left": left,
-                "top": top,
-                "right": right,
-                "bottom": bottom,
-                "perimeter": round(float(region.perimeter), 2),
-                "solidity": round(float(region.solidity), 4),
-            }
-            if image is not None:
-                means = np.atleast_1d(region.intensity_mean)
-                row |= {f"mean_intensity_{channel}": round(float(mean), 4) for channel, mean in enumerate(means)}
-            if scaled:
-                row["area_mm2"] = round(float(scaled[region.label].area), 6)
-            rows.append(row)
-        return rows
+        values = None if image is None else stored_values(image, self.ids.shape)
+        measured = measure(self.ids, values, self.spacing)
+        return [self._properties(number) | measures for number, measures in measured.items()]
 
     def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
-        """One annotation per object as COCO has them, its pixels as run lengths, with its score."""
+        """One annotation per object as COCO has them, its pixels as run lengths, with its score.
+
+        Category ids are the class ids.
+        """
         return [
             {
                 "id": first_id + place,
                 "image_id": image_id,
-                "category_id": self.classes.ids[self.labels[row["id"] - 1]],
-                "bbox": [row["left"], row["top"], row["right"] - row["left"], row["bottom"] - row["top"]],
-                "area": row["area"],
-                "iscrowd": 0,
-                "segmentation": _run_lengths(self.ids == row["id"]),
-                "score": row["score"],
+                "category_id": self.classes.ids[self.labels[region.id - 1]],
+                **annotation(region, self.ids.shape),
+                "score": _rounded(self.scores[region.id - 1]),
             }
-            for place, row in enumerate(self.to_table())
+            for place, region in enumerate(regions(self.ids))
         ]
 
     def to_geojson(self) -> dict[str, Any]:
-        """A feature collection with a polygon per object, holes included, in pixels, the y axis pointing down."""
+        """A feature per object with id, class, score and area: its polygon with holes, or several where it is in parts.
+
+        In pixels of the image, the y axis pointing down.
+        """
         return collection(
-            feature(self.ids == row["id"], {"id": row["id"], "class": row["class"], "score": row["score"]})
-            for row in self.to_table()
+            feature(outlines(region.pixels), self._properties(region.id) | {"area": region.area}, region.place)
+            for region in regions(self.ids)
         )
 
+    def _properties(self, number: int) -> dict[str, Any]:
+        return {"id": number, "class": self.names[number - 1], "score": _rounded(self.scores[number - 1])}
 
-def _run_lengths(pixels: NDArray[np.bool_]) -> dict[str, Any]:
-    encoded = encode_region(pixels)
-    return {"size": list(encoded.size), "counts": encoded.counts.decode("ascii")}
+
+def _rounded(score: np.float32) -> float:
+    return round(float(score), 4)

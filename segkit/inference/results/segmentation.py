@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.drawing import encode_region
-from segkit.inference.results._features import collection, feature
+from segkit.inference.results._features import Feature, collection, feature
+from segkit.inference.results._images import Image, stored_values
+from segkit.inference.results._regions import Region, annotation, regions
+from segkit.ops.polygons import outlines
 from segkit.structures import ClassMap
 from segkit.visualization.overlay import overlay
 
@@ -37,40 +41,54 @@ class SegmentationResult:
         """Share of the image per class name, 0 to 1."""
         return {name: area / self.mask.size for name, area in self.areas().items()}
 
-    def draw(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """An RGB picture (H, W, 3) of the image, (H, W) or (H, W, C), with the mask laid over it."""
-        return overlay(image, self.mask, self.classes)
+    def draw(self, image: Image) -> NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) of the image with the mask laid over it; `UsageError` where its size differs."""
+        return overlay(stored_values(image, self.mask.shape), self.mask, self.classes)
 
     def to_table(self) -> list[dict[str, Any]]:
         """One row per class: class, pixels, and share of the image."""
-        shares = self.shares()
-        return [{"class": name, "pixels": pixels, "share": shares[name]} for name, pixels in self.areas().items()]
+        return [
+            {"class": name, "pixels": pixels, "share": pixels / self.mask.size} for name, pixels in self.areas().items()
+        ]
 
     def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
-        """One annotation per foreground class that occurs as COCO has them, its pixels as run lengths."""
-        annotations: list[dict[str, Any]] = []
-        for mask, index in self._shown():
-            rows, columns = np.nonzero(mask)
-            left, top = int(columns.min()), int(rows.min())
-            encoded = encode_region(mask)
-            annotations.append(
-                {
-                    "id": first_id + len(annotations),
-                    "image_id": image_id,
-                    "category_id": self.classes.ids[index],
-                    "bbox": [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top],
-                    "area": len(rows),
-                    "iscrowd": 0,
-                    "segmentation": {"size": list(encoded.size), "counts": encoded.counts.decode("ascii")},
-                }
-            )
-        return annotations
+        """One annotation per foreground class that occurs as COCO has them, its pixels as run lengths.
+
+        Category ids are the class ids.
+        """
+        found = regions(self._foreground())
+        return [
+            {
+                "id": first_id + place,
+                "image_id": image_id,
+                "category_id": self.classes.ids[region.id - 1],
+                **annotation(region, self.mask.shape),
+            }
+            for place, region in enumerate(found)
+        ]
 
     def to_geojson(self) -> dict[str, Any]:
-        """A feature per foreground class that occurs, polygons with holes, in pixels, the y axis pointing down."""
-        return collection(feature(mask, {"class": self.classes.names[index]}) for mask, index in self._shown())
+        """A feature per connected part of each foreground class: a polygon with its holes.
 
-    def _shown(self) -> list[tuple[NDArray[np.bool_], int]]:
-        """The pixels of every foreground class that occurs, with its index."""
-        masks = [(self.mask == self.classes.ids[index], index) for index in self.classes.foreground]
-        return [(mask, index) for mask, index in masks if mask.any()]
+        With class, area and, where the probabilities are kept, score, the mean one of the class in the part. Pixels are
+        connected that share a side. In pixels of the image, the y axis pointing down.
+        """
+        return collection(one for region in regions(self._foreground()) for one in self._parts(region))
+
+    def _parts(self, region: Region) -> Iterator[Feature]:
+        """The connected parts of a class."""
+        top, left = region.place
+        index = region.id - 1
+        for part in regions(cv2.connectedComponents(region.pixels.astype(np.uint8), connectivity=4)[1]):
+            place = top + part.place[0], left + part.place[1]
+            properties = {"class": self.classes.names[index], "area": part.area}
+            if self.probabilities is not None:
+                rows, columns = np.nonzero(part.pixels)
+                mean = self.probabilities[index, rows + place[0], columns + place[1]].mean(dtype=np.float64)
+                properties["score"] = round(float(mean), 4)
+            yield feature(outlines(part.pixels), properties, place)
+
+    def _foreground(self) -> NDArray[np.int32]:
+        """(H, W) class index + 1 where a pixel is foreground, else 0."""
+        indices = self.classes.ids_to_indices(self.mask).astype(np.int32)
+        return np.where(indices == self.classes.background, 0, indices + 1)
