@@ -133,7 +133,8 @@ def instance_ids(masks: Mapping[str, MaskFacts]) -> Finding:
     highest = max(max(facts.values, default=0) for facts in masks.values())
     message = (
         f"masks number objects (1 to {highest}) instead of naming classes; "
-        "give '--map other=1' to learn object against background, or '--map VALUE=CLASS' for each number"
+        "give '--map other=1' to learn object against background, '--task instances' to learn the objects one by one, "
+        "or '--map VALUE=CLASS' for each number"
     )
     numbered = [id_ for id_, facts in masks.items() if max(facts.values, default=0) > 0]
     return finding("instance-ids", message, records=numbered)

@@ -235,6 +235,7 @@ def test_nuclei_are_recognised_as_instances(datasets: Callable[[str], Path]) -> 
     decision = resolve_class_map(DEFAULT, None, masks)
     message, concerned = error(decision, "instance-ids")
     assert "instead of naming classes; give '--map other=1' to learn object against background" in message
+    assert "'--task instances' to learn the objects one by one" in message
     assert len(concerned) == 12
     assert decision.class_map.num_classes == 1
     binary = resolve_class_map(DataConfig(map={"other": 1}), None, masks)
