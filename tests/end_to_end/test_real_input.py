@@ -89,7 +89,8 @@ def test_a_real_set_is_checked_and_trains(
 def export(datasets: Callable[[str], Path], tmp_path: Path) -> Path:
     """A folder with nothing but a real export of Label Studio."""
     source = datasets("annotation_formats") / "label_studio" / "rotated_rectangles.json"
-    return shutil.copy(source, tmp_path / "export.json").parent
+    shutil.copy(source, tmp_path / "export.json")
+    return tmp_path
 
 
 def test_an_export_without_its_pictures_says_where_they_go(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
