@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.data.intensity import Intensity, change_intensity
+from segkit.data.motion import Affine, Bend, Flip, Move, Transposition
 from segkit.errors import UsageError, nearest
-from segkit.structures import Boxes
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network on import otherwise
 import albumentations as A
@@ -110,11 +111,7 @@ class Augmenter:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # albumentations only warns of arguments it does not know, and drops them
-            transforms = _geometry(self._amount, orientation_free)
-            # Each transform checked by itself would drop boxes that a later one brings back.
-            rule = A.BboxParams(format="pascal_voc", label_fields=["labels"], check_each_transform=False)
-            self._geometry = A.Compose(transforms)
-            self._geometry_of_boxes = A.Compose(transforms, bbox_params=rule)
+            self._geometry = A.Compose(_geometry(self._amount, orientation_free), save_applied_params=True)
 
     @property
     def scale(self) -> float:
@@ -126,36 +123,25 @@ class Augmenter:
 
         The draws depend on `seed` alone, not on earlier calls.
         """
-        unit, mask, _ = self.change(unit, mask, None, seed)
+        unit, mask, _ = self.change(unit, mask, seed)
         return unit, mask
 
-    def change(
-        self, unit: Unit, mask: Mask | None, boxes: Boxes | None, seed: int
-    ) -> tuple[Unit, Mask | None, Boxes | None]:
-        """As a call does, and the boxes of the objects with them, those that the mirrored border shows again as well.
-
-        Rotation and shear turn the ellipse that fits a box, and the box fits the ellipse again. Boxes are cut to the
-        image, and those outside it are left out.
-        """
+    def change(self, unit: Unit, mask: Mask | None, seed: int) -> tuple[Unit, Mask | None, Sequence[Move]]:
+        """As a call does, and how it moved what is in the crop; see `segkit.data.motion`."""
         if self.preset == "none":
-            return unit, mask, boxes
+            return unit, mask, ()
         generator = np.random.default_rng(seed)
         # One pair of generators for all transforms: albumentations' own set_random_seed starts each of them with the
         # same seed, so that transforms of equal share always act together (no horizontal flip without a vertical).
-        geometry = self._geometry if boxes is None else self._geometry_of_boxes
-        geometry.set_random_state(generator, random.Random(seed))
-        given: dict[str, Any] = {"image": unit} if mask is None else {"image": unit, "mask": mask}
-        if boxes is not None:
-            given |= {"bboxes": boxes.corners, "labels": boxes.labels}
-        changed = geometry(**given)
+        self._geometry.set_random_state(generator, random.Random(seed))
+        given = {"image": unit} if mask is None else {"image": unit, "mask": mask}
+        changed = self._geometry(**given)
         unit, mask = changed["image"], changed.get("mask")
-        if boxes is not None:
-            corners = np.asarray(changed["bboxes"], np.float32).reshape(-1, 4)
-            boxes = Boxes(corners, np.asarray(changed["labels"]).astype(np.int64))  # labels come back as float
+        moves = [_move(name, applied) for name, applied in changed["applied_transforms"]]
         if self.orientation_free and unit.shape[0] == unit.shape[1] and generator.random() < 0.5:
             unit, mask = unit.swapaxes(0, 1), None if mask is None else mask.swapaxes(0, 1)
-            boxes = None if boxes is None else Boxes(boxes.corners[:, [1, 0, 3, 2]], boxes.labels)
-        return change_intensity(unit, self._amount.intensity, generator, self.color_axes), mask, boxes
+            moves.append(Transposition())
+        return change_intensity(unit, self._amount.intensity, generator, self.color_axes), mask, moves
 
 
 def _without_color(amount: Preset) -> Preset:
@@ -173,9 +159,20 @@ def _geometry(amount: Preset, orientation_free: bool) -> list[Any]:
         transforms.append(A.VerticalFlip(p=0.5))
     if amount.affine_share:
         rotate, shear = (-amount.rotate, amount.rotate), (-amount.shear, amount.shear)
-        transforms.append(
-            A.Affine(rotate=rotate, shear=shear, p=amount.affine_share, rotate_method="ellipse", **borders)
-        )
+        transforms.append(A.Affine(rotate=rotate, shear=shear, p=amount.affine_share, **borders))
     if amount.elastic_share:
         transforms.append(A.ElasticTransform(alpha=120, sigma=10, approximate=True, p=amount.elastic_share, **borders))
     return transforms
+
+
+def _move(name: str, applied: Mapping[str, Any]) -> Move:
+    """What a transform of albumentations has done, of its name and parameters.
+
+    Its own way with boxes is not taken: it refuses those that reach beyond a crop, of which the visible share is asked,
+    and counts mirror images as objects.
+    """
+    if name == "Affine":
+        return Affine(applied["bbox_matrix"])
+    if name == "ElasticTransform":
+        return Bend(applied["map_x"], applied["map_y"])
+    return Flip(sideways=name == "HorizontalFlip")

@@ -76,11 +76,11 @@ def cut_mask(mask: NDArray[Any], window: Window) -> NDArray[Any]:
     return np.pad(mask[inside], ((top, bottom), (left, right)), constant_values=IGNORE_INDEX)
 
 
-def cut_boxes(boxes: Boxes, window: Window, image_size: Size, size: Size) -> Boxes:
-    """The boxes in a window of an image, in pixels of the window resized to `size`.
+def place_boxes(boxes: Boxes, window: Window, image_size: Size, size: Size) -> Boxes:
+    """The boxes of an image in pixels of a window resized to `size`, not cut to it.
 
-    An object of which at least half shows in the window stays, cut to it. Where less of it shows, and where the window
-    reaches beyond the image and shows it mirrored, is a region that does not count, label `IGNORE_INDEX`.
+    After them come, as regions that do not count, those where the window reaches beyond the image and shows it
+    mirrored.
 
     Args:
         boxes: of the whole image.
@@ -88,15 +88,22 @@ def cut_boxes(boxes: Boxes, window: Window, image_size: Size, size: Size) -> Box
         image_size: (H, W).
         size: (H, W) that the window is resized to.
     """
-    seen = clip_boxes(boxes.corners - np.array([window.left, window.top] * 2, np.float32), window[2:])
-    shares = box_areas(seen) / box_areas(boxes.corners).clip(min=1e-9)
-    labels = np.where(shares >= LEAST_SHOWN, boxes.labels, IGNORE_INDEX)
     outside = _outside(window, image_size)
-    corners = np.concatenate([seen, outside])
-    labels = np.concatenate([labels, np.full(len(outside), IGNORE_INDEX)])
-    kept = has_area(corners)
-    scale = np.array([size[1] / window.width, size[0] / window.height] * 2, np.float32)
-    return Boxes(corners[kept] * scale, labels[kept].astype(np.int64))
+    outside = outside[has_area(outside)]
+    corners = np.concatenate([boxes.corners - np.array([window.left, window.top] * 2, np.float32), outside])
+    labels = np.concatenate([boxes.labels, np.full(len(outside), IGNORE_INDEX, np.int64)])
+    return Boxes(corners * np.array([size[1] / window.width, size[0] / window.height] * 2, np.float32), labels)
+
+
+def cut_boxes(boxes: Boxes, size: Size) -> Boxes:
+    """Boxes cut to a crop of `size`, row by row.
+
+    An object of which at least half of the box lies in the crop is learnt there. Where less of one shows is a region
+    that does not count, label `IGNORE_INDEX`; so is what lies outside, which is left without area.
+    """
+    seen = clip_boxes(boxes.corners, size)
+    shares = box_areas(seen) / box_areas(boxes.corners).clip(min=1e-9)
+    return Boxes(seen, np.where(shares >= LEAST_SHOWN, boxes.labels, IGNORE_INDEX))
 
 
 def _outside(window: Window, image_size: Size) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from segkit.data.dataset import TrainingSet
 from segkit.data.findings import shown
 from segkit.data.fingerprint import fingerprint
 from segkit.data.loader import Draw
+from segkit.data.motion import Move
 from segkit.data.object_sizes import ObjectSizes
 from segkit.data.opening import OpenDataset
 from segkit.data.samples import load_sample
@@ -26,7 +27,7 @@ from segkit.experiment.plan import Plan, make_plan
 from segkit.pipeline import Pipeline
 from segkit.report.check_page import Seen, View, write_check_page
 from segkit.report.check_pictures import LARGEST_PICTURE, FindingPictures, is_shown
-from segkit.structures import IGNORE_INDEX, Boxes, ClassMap, Record
+from segkit.structures import IGNORE_INDEX, ClassMap, Record
 from segkit.visualization import marked_picture
 
 SHOWN_IMAGES = 5
@@ -85,12 +86,8 @@ class _Changed(Augmenter):
         self._again = again
 
     @override
-    def change(
-        self, unit: Unit, mask: Mask | None, boxes: Boxes | None, seed: int
-    ) -> tuple[Unit, Mask | None, Boxes | None]:
-        if self._again is None:
-            return unit, mask, boxes
-        return super().change(unit, mask, boxes, seed + self._again)
+    def change(self, unit: Unit, mask: Mask | None, seed: int) -> tuple[Unit, Mask | None, Sequence[Move]]:
+        return (unit, mask, ()) if self._again is None else super().change(unit, mask, seed + self._again)
 
 
 def _ways(plan: Plan, dataset: OpenDataset, records: Sequence[Record]) -> dict[str, TrainingSet]:

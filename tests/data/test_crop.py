@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.data.crop import Window, choose_window, cut_image, cut_mask, resize_mask, scaled_size
-from segkit.structures import IGNORE_INDEX
+from segkit.data.crop import (
+    Window,
+    choose_window,
+    cut_boxes,
+    cut_image,
+    cut_mask,
+    place_boxes,
+    resize_mask,
+    scaled_size,
+)
+from segkit.structures import IGNORE_INDEX, Boxes
 
 
 def test_uniform_windows_reach_every_position_equally_often() -> None:
@@ -115,3 +124,39 @@ def test_equal_generators_give_equal_windows() -> None:
         for generator in (np.random.default_rng(7), np.random.default_rng(7))
     ]
     assert drawn[0] == drawn[1]
+
+
+def test_windows_lie_around_objects_of_rare_classes_as_often_as_of_common_ones() -> None:
+    corners = np.array([[10, 10, 20, 20]] * 9 + [[70, 80, 80, 90], [40, 40, 50, 50]], np.float32)
+    boxes = Boxes(corners, np.array([0] * 9 + [1, IGNORE_INDEX]))
+    generator = np.random.default_rng(0)
+    places = Counter(choose_window((100, 100), (1, 1), generator, boxes, (0, 1, 2), 1.0)[:2] for _ in range(2000))
+    assert places.keys() == {(15, 15), (85, 75)}
+    assert 900 < places[85, 75] < 1100
+
+
+def test_placed_boxes_are_pixels_of_the_resized_window() -> None:
+    boxes = Boxes(np.array([[4, 6, 14, 8], [-50, 0, 0, 10]], np.float32), np.array([2, 0]))
+    placed = place_boxes(boxes, Window(2, 4, 10, 20), (40, 60), (20, 60))
+    assert placed.corners.tolist() == [[0, 8, 30, 12], [-162, -4, -12, 16]]
+    assert placed.labels.tolist() == [2, 0]
+
+
+def test_regions_beyond_the_image_do_not_count() -> None:
+    nothing = Boxes(np.empty((0, 4), np.float32), np.empty(0, np.int64))
+    found = place_boxes(nothing, Window(-5, -3, 30, 30), (20, 22), (60, 60))
+    covered = np.zeros((60, 60), bool)
+    for left, top, right, bottom in found.corners.astype(int):
+        covered[top:bottom, left:right] = True
+    expected = np.ones((60, 60), bool)
+    expected[10:50, 6:50] = False
+    np.testing.assert_array_equal(covered, expected)
+    assert (found.labels == IGNORE_INDEX).all()
+
+
+def test_an_object_stays_where_half_of_it_shows() -> None:
+    corners = [[0, 0, 10, 10], [15, 0, 25, 10], [16, 0, 26, 10], [-4, -4, 8, 8], [20, 0, 30, 10], [-9, -9, 29, 29]]
+    found = cut_boxes(Boxes(np.array(corners, np.float32), np.arange(6)), (20, 20))
+    assert found.corners[:4].tolist() == [[0, 0, 10, 10], [15, 0, 20, 10], [16, 0, 20, 10], [0, 0, 8, 8]]
+    assert found.corners[5].tolist() == [0, 0, 20, 20]
+    assert found.labels.tolist() == [0, 1, IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX, IGNORE_INDEX]

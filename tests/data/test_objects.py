@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
-from segkit.data.augment import Augmenter, PresetName
+from segkit.data.augment import Augmenter
 from segkit.data.borders import draw_cells
-from segkit.data.crop import Window, cut_boxes
 from segkit.data.dataset import TrainingSet
 from segkit.data.loader import Draw, collate
 from segkit.data.objects import boxes_of, compacted
@@ -19,9 +17,9 @@ from segkit.data.opening import open_dataset
 from segkit.data.samples import load_targets
 from segkit.data.synthetic import write_sample
 from segkit.errors import DataError, UsageError
-from segkit.ops.boxes import box_iou, boxes_of_ids
+from segkit.ops.boxes import boxes_of_ids
 from segkit.pipeline import Pipeline
-from segkit.structures import IGNORE_INDEX, Annotation, Boxes, ClassMap, Instances, ObjectAnnotation
+from segkit.structures import IGNORE_INDEX, Annotation, ClassMap, Instances, ObjectAnnotation
 
 CLASSES = ClassMap(("a", "b"), background=None)
 PIPELINE = Pipeline(channels=1, mean=(0.5,), std=(0.2,))
@@ -46,47 +44,6 @@ def test_boxes_are_cut_to_the_image_and_ignored_ones_do_not_count() -> None:
     assert found.labels.tolist() == [1, IGNORE_INDEX]
     with pytest.raises(DataError, match=r"x.json: 'c' is no class; classes: a, b"):
         boxes_of(Annotation((ObjectAnnotation("c", (0, 0, 1, 1)),), Path("x.json")), CLASSES, (20, 20))
-
-
-def test_what_shows_by_half_in_a_crop_stays() -> None:
-    boxes = Boxes(
-        np.array([[0, 0, 10, 10], [14, 0, 24, 10], [18, 0, 28, 10], [40, 40, 50, 50]], np.float32), np.arange(4)
-    )
-    found = cut_boxes(boxes, Window(0, 0, 20, 20), (60, 60), (40, 40))
-    assert found.corners.tolist() == [[0, 0, 20, 20], [28, 0, 40, 20], [36, 0, 40, 20]]
-    assert found.labels.tolist() == [0, 1, IGNORE_INDEX]
-
-
-def test_beyond_the_image_nothing_counts() -> None:
-    nothing = Boxes(np.empty((0, 4), np.float32), np.empty(0, np.int64))
-    found = cut_boxes(nothing, Window(-5, -3, 30, 30), (20, 22), (30, 30))
-    covered = np.zeros((30, 30), bool)
-    for left, top, right, bottom in found.corners.astype(int):
-        covered[top:bottom, left:right] = True
-    expected = np.ones((30, 30), bool)
-    expected[5:25, 3:25] = False
-    np.testing.assert_array_equal(covered, expected)
-    assert (found.labels == IGNORE_INDEX).all()
-
-
-@pytest.mark.parametrize("preset", ["light", "standard", "strong"])
-def test_boxes_follow_their_objects(preset: PresetName) -> None:
-    """Round objects of an id image changed by the same draw: their smallest boxes are near the changed boxes."""
-    ids = np.zeros((128, 128), np.float32)
-    for number, center in enumerate([(30, 34), (80, 40), (64, 96)], start=1):
-        cv2.circle(ids, center, 12, number, -1)
-    boxes = Boxes(boxes_of_ids(ids.astype(np.int32), 3), np.array([0, 1, 1]))
-    augmenter, unit = Augmenter(preset, 1, orientation_free=True), np.zeros((128, 128, 1), np.float32)
-    overlaps = []
-    for seed in range(40):
-        _, changed, found = augmenter.change(unit, ids, boxes, seed)
-        assert changed is not None
-        assert found is not None
-        tight = boxes_of_ids(changed.astype(np.int32), 3)
-        shown = tight[(tight[:, 2] - tight[:, 0] > 20) & (tight[:, 3] - tight[:, 1] > 20)]
-        overlaps += box_iou(shown, found.corners).max(axis=1).tolist()
-    assert np.min(overlaps) > {"light": 0.9, "standard": 0.55, "strong": 0.2}[preset]  # bent objects are cut as well
-    assert np.mean(overlaps) > (0.99 if preset == "light" else 0.85)
 
 
 def test_cells_have_borders_and_small_objects_keep_an_inside() -> None:
