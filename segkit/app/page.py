@@ -10,12 +10,12 @@ from typing import Any
 import gradio
 import numpy as np
 
-from segkit.app.render import classification_html, message_html, picture_html, shares_html
+from segkit.app.render import classification_html, drawn_html, found_html, message_html, picture_html, shares_html
 from segkit.data.cells import draw_scene
 from segkit.data.image_io import read_image, write_image, write_mask
 from segkit.errors import SegkitError
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import ClassificationResult, SegmentationResult
+from segkit.inference.results import ClassificationResult, CombinedResult, DetectionResult, SegmentationResult
 
 _OPACITY = 0.5
 # The two layers of the picture are in the browser already: moving the slider asks the server nothing.
@@ -40,14 +40,16 @@ def build_page(predictors: Mapping[str, Predictor], folder: Path) -> gradio.Bloc
         path = Path(image)
         try:
             stored = read_image(path)
-            result = predictors[model].predict(stored)
+            predictor = predictors[model]
+            result = predictor.predict(stored)
         except SegkitError as error:
             return _without_mask(message_html(str(error).replace(str(path), path.name)))
         if isinstance(result, ClassificationResult):
             return _without_mask(classification_html(result))
         if not isinstance(result, SegmentationResult):
-            tasks = " and ".join(predictors[model].heads)
-            return _without_mask(message_html(f"The model is to {tasks}; use segkit detect or segkit predict for it"))
+            if isinstance(result, DetectionResult | CombinedResult):
+                result = result.above(predictor.pipeline.objects.threshold)
+            return _without_mask(found_html(result), drawn_html(stored, result))
         mask = Path(tempfile.mkdtemp(dir=folder)) / f"{path.stem}_mask.png"
         write_mask(mask, result.mask, result.classes)
         download = gradio.DownloadButton(visible=True, value=str(mask))
@@ -80,8 +82,8 @@ def build_page(predictors: Mapping[str, Predictor], folder: Path) -> gradio.Bloc
     return page
 
 
-def _without_mask(text: str) -> tuple[str, Any, str, Any]:
-    return "", gradio.Slider(visible=False), text, gradio.DownloadButton(visible=False, value=None)
+def _without_mask(text: str, picture: str = "") -> tuple[str, Any, str, Any]:
+    return picture, gradio.Slider(visible=False), text, gradio.DownloadButton(visible=False, value=None)
 
 
 def _write_example(folder: Path) -> Path:

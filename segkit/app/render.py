@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segkit.inference.results import ClassificationResult, SegmentationResult
+from segkit.inference.results import (
+    ClassificationResult,
+    CombinedResult,
+    DetectionResult,
+    InstanceResult,
+    Result,
+    SegmentationResult,
+)
+from segkit.ops.words import counted
 from segkit.visualization import overlay, to_display
 
 _LONGEST_SIDE = 1600
@@ -51,6 +59,36 @@ def classification_html(result: ClassificationResult) -> str:
     return _table(rows, f"Most probable: {html.escape(result.label)}")
 
 
+def counts_html(result: DetectionResult | InstanceResult) -> str:
+    """How many objects there are of each class, in the class's colour."""
+    classes, total = result.classes, len(result)
+    counts = {index: int((result.labels == index).sum()) for index in classes.foreground}
+    rows = [
+        _row(classes.names[index], count / max(1, total), f"{count:,}", classes.colors[index])
+        for index, count in counts.items()
+    ]
+    return _table(rows, counted(total, "object"))
+
+
+def found_html(result: Result | CombinedResult) -> str:
+    """The table of a result; of several heads their tables, one after the other."""
+    match result:
+        case CombinedResult():
+            return "".join(found_html(part) for part in vars(result).values() if part is not None)
+        case SegmentationResult():
+            return shares_html(result)
+        case ClassificationResult():
+            return classification_html(result)
+        case _:
+            return counts_html(result)
+
+
+def drawn_html(image: NDArray[Any], result: Result | CombinedResult) -> str:
+    """The image with what was found drawn over it."""
+    picture = _fitting(result.draw(image))
+    return f"<figure>{_picture(picture, 'The image with what was found in it')}</figure>"
+
+
 def message_html(message: str) -> str:
     """A problem, in the place of a result."""
     return f'<p class="problem" role="alert">{html.escape(message)}</p>'
@@ -58,13 +96,18 @@ def message_html(message: str) -> str:
 
 def _reduced(image: NDArray[Any], mask: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     """Picture (h, w, 3) and mask (h, w) with sides of at most `_LONGEST_SIDE`."""
-    picture = to_display(image)
-    scale = _LONGEST_SIDE / max(mask.shape)
+    smaller = _fitting(to_display(image))
+    return smaller, cv2.resize(mask, (smaller.shape[1], smaller.shape[0]), interpolation=cv2.INTER_NEAREST)
+
+
+def _fitting(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) with sides of at most `_LONGEST_SIDE`."""
+    height, width = picture.shape[:2]
+    scale = _LONGEST_SIDE / max(height, width)
     if scale >= 1:
-        return picture, mask
-    size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
-    smaller = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(smaller, np.uint8), cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _picture(pixels: NDArray[np.uint8], description: str, layer: bool = False) -> str:

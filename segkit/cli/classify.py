@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from segkit.inference.predictor import Predictor
-    from segkit.structures import Progress
+    from segkit.structures import Progress, TaskName
 
 Row = dict[str, Any]
 
@@ -42,7 +42,9 @@ def classify(
     files = expand_inputs(inputs)
     predictor = load(model, device=device, precision=precision)
     if "classify" not in predictor.heads:
-        raise UsageError(f"{model} predicts masks, it does not classify; use: segkit predict {model} ... -o OUT")
+        raise UsageError(
+            f"{model} {_other_work(predictor.task)}, it does not classify; use: segkit predict {model} ... -o OUT"
+        )
     for note in predictor.notes:
         typer.echo(note, err=True)
     teller = Teller(quiet=as_json)
@@ -58,6 +60,11 @@ def classify(
     if errors:
         _print_errors(errors, len(files))
         raise typer.Exit(NOT_COMPLETED)
+
+
+def _other_work(task: TaskName) -> str:
+    """What a model does that does not classify."""
+    return {"segment": "predicts masks", "instances": "finds objects", "detect": "finds boxes"}[task]
 
 
 def _rows(predictor: Predictor, files: Sequence[Path], top: int, advance: Progress) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""`segkit predict`: masks for images."""
+"""`segkit predict`: masks, objects, boxes and labels for images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def predict(
         list[str], typer.Argument(help="Images, volumes, folders, globs, or a .txt file with one path per line.")
     ],
     output: options.Output,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also write the mask drawn over the image.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Also write what is found drawn over the image.")] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write class probabilities as .npz.")
     ] = False,
@@ -24,7 +24,10 @@ def predict(
     precision: options.Precision = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a mask of exactly its size for every image or volume, and a summary; a bad file never stops the rest."""
+    """Write what the model finds in every image or volume, and a summary; a bad file never stops the rest.
+
+    A mask, or an image of numbered objects, has exactly the image's size; boxes and objects also stand in tables.
+    """
     from segkit.experiment.console import Teller
     from segkit.inference.inputs import expand_inputs
     from segkit.inference.loading import load

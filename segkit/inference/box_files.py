@@ -2,61 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from segkit.data.csv_table import format_table
-from segkit.data.image_io import read_image, write_image
-from segkit.inference.jobs import output_names
-from segkit.inference.object_files import coco_document
+import yaml
+from numpy.typing import NDArray
+
+from segkit.data.formats._yolo_labels import label_lines
+from segkit.data.image_io import write_image
+from segkit.inference.object_table import FIRST_COLUMNS, ObjectTable
+from segkit.inference.output_folder import claim, refuse_to_overwrite, write_errors
+from segkit.inference.output_names import output_names, paths_below
 from segkit.inference.results import DetectionResult
 from segkit.ops.files import make_folder, write_atomically
+from segkit.structures import ClassMap, ObjectAnnotation
 
 BoxFormat = Literal["coco", "yolo", "csv"]
 
+NAME = "boxes"
+"""Of the table, and of the COCO file."""
 
-def write_boxes(
-    found: Iterable[tuple[Path, DetectionResult]], out: str | Path, layout: BoxFormat, overlay: bool = False
-) -> int:
-    """Write the boxes of images, and their number.
+_NAMES = ("boxes.json", "labels", "data.yaml", "overlays")
 
-    `coco` is one `boxes.json`, `csv` one `boxes.csv` with the columns image, class, score, left, top, right and bottom;
-    `yolo` a file `labels/NAME.txt` per image (class number, middle, width and height in shares of the image, score) and
-    `classes.txt`. With `overlay` also `overlays/NAME.png`. NAME follows from `output_names`.
+
+class Found(NamedTuple):
+    """The boxes in an image, and its pixels (H, W, C)."""
+
+    file: Path
+    image: NDArray[Any]
+    result: DetectionResult
+
+
+class BoxFiles:
+    """A folder of boxes: `boxes.csv`, and what a format asks for besides.
+
+    `coco` adds `boxes.json`, `yolo` a file `labels/NAME.txt` per image and `data.yaml`; beside a folder `images` with
+    the images either is a data set. With `overlay` there is also `overlays/NAME.png`. NAME follows from `output_names`.
+
+    Args:
+        out: the folder.
+        layout: the format.
+        images: all images that will come.
+        classes: of the boxes.
+        overlay: whether boxes are drawn over the images.
 
     Raises:
-        OutputError: the files cannot be written.
+        UsageError: the folder holds such files of somebody else, or a picture would overwrite an image.
+        OutputError: the folder cannot be written to.
     """
-    folder, results = make_folder(out), list(found)
-    names = output_names([file for file, _ in results])
-    if layout == "yolo":
-        make_folder(folder / "labels")
-        for file, result in results:
-            path = folder / "labels" / f"{names[file]}.txt"
-            make_folder(path.parent)
-            write_atomically(path, _yolo_lines(result))
-        if results:
-            write_atomically(folder / "classes.txt", "".join(f"{n}\n" for n in results[0][1].classes.names).encode())
-    elif layout == "coco" and results:
-        write_atomically(folder / "boxes.json", coco_document([(file.name, result) for file, result in results]))
-    else:
-        rows: list[list[Any]] = [[file, *row.values()] for file, result in results for row in result.to_table()]
-        columns = ("image", "class", "score", "left", "top", "right", "bottom")
-        write_atomically(folder / "boxes.csv", format_table(columns, rows))
-    if overlay:
-        for file, result in results:
-            path = folder / "overlays" / f"{names[file]}.png"
-            make_folder(path.parent)
-            write_image(path, result.draw(read_image(file)))
-    return len(results)
+
+    def __init__(
+        self, out: Path, layout: BoxFormat, images: Sequence[Path], classes: ClassMap, overlay: bool = False
+    ) -> None:
+        self._out, self._layout, self._classes, self._overlay = out, layout, classes, overlay
+        self._table = ObjectTable(NAME, classes)
+        self._names, self._paths = output_names(images), paths_below(images)
+        refuse_to_overwrite(images, [out / "overlays" / f"{name}.png" for name in self._names.values()])
+        claim(out, "segkit detect", f"{NAME}.csv", FIRST_COLUMNS, _NAMES)
+
+    def write(self, found: Iterable[Found], errors: Mapping[Path, str]) -> None:
+        """Write image after image, and at the end, or where the work is interrupted, the tables.
+
+        `errors`, file -> why it has no boxes, may grow while images come; they stand in `errors.csv`. Raises
+        `OutputError` when the disk is full, for example.
+        """
+        try:
+            for one in found:
+                self._table.add(self._paths[one.file], one.result)
+                self._write_image(one)
+        finally:
+            self._table.write_table(self._out)
+            write_errors(self._out, errors)
+            if self._layout == "coco":
+                self._table.write_coco(self._out)
+            if self._layout == "yolo":
+                content = {"path": ".", "train": "images", "names": dict(enumerate(self._classes.names))}
+                write_atomically(self._out / "data.yaml", yaml.safe_dump(content, sort_keys=False).encode())
+
+    def _write_image(self, one: Found) -> None:
+        name = self._names[one.file]
+        if self._layout == "yolo":
+            labels = self._out / "labels" / f"{name}.txt"
+            make_folder(labels.parent)
+            write_atomically(labels, _yolo_lines(one.result).encode())
+        if self._overlay:
+            picture = self._out / "overlays" / f"{name}.png"
+            make_folder(picture.parent)
+            write_image(picture, one.result.draw(one.image))
 
 
-def _yolo_lines(result: DetectionResult) -> bytes:
-    height, width = result.size
-    lines = []
-    for label, score, (left, top, right, bottom) in zip(result.labels, result.scores, result.corners, strict=True):
-        middle = (left + right) / 2 / width, (top + bottom) / 2 / height
-        shares = *middle, (right - left) / width, (bottom - top) / height
-        lines.append(" ".join((str(label), *(f"{share:.6f}" for share in shares), f"{score:.4f}")) + "\n")
-    return "".join(lines).encode()
+def _yolo_lines(result: DetectionResult) -> str:
+    """YOLO's lines, which have no place for scores: with a sixth value the boxes would be read as no boxes."""
+    numbers = {name: index for index, name in enumerate(result.classes.names)}
+    objects = [
+        ObjectAnnotation(name, tuple(corners))
+        for name, corners in zip(result.names, result.corners.tolist(), strict=True)
+    ]
+    return "".join(f"{line}\n" for line in label_lines(objects, numbers, result.size, with_outlines=False))

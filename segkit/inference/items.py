@@ -12,7 +12,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from segkit.data.image_io import read_channels
-from segkit.data.readers._base import DICOM_SUFFIXES, cut_suffix, file_on_disk, reader_name
+from segkit.data.readers._base import DICOM_SUFFIXES, Raster, cut_suffix, file_on_disk, reader_name
 from segkit.data.volumes import Grid, read_grid, read_pages, series_files, slice_paths
 from segkit.errors import UnreadableFileError
 
@@ -35,9 +35,13 @@ class ImageItem:
     files: tuple[Path, ...]
     name: Path
 
+    def raster(self) -> Raster:
+        """The image with what its file states; raises `UnreadableFileError`."""
+        return read_channels(self.files)
+
     def image(self) -> NDArray[Any]:
         """The image (H, W, C); raises `UnreadableFileError`."""
-        return read_channels(self.files).image()
+        return self.raster().image()
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,25 +5,37 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.data.image_io import write_image, write_mask
-from segkit.data.readers._base import cut_suffix, suffix_of
+from segkit.data.readers._base import suffix_of
 from segkit.data.volume_io import TIFF_SUFFIXES, write_volume
+from segkit.errors import SegkitError
 from segkit.inference.items import Item, VolumeItem
-from segkit.inference.object_files import write_objects
+from segkit.inference.object_table import ObjectTable
+from segkit.inference.output_names import output_names, paths_below
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import ClassificationResult, SegmentationResult
+from segkit.inference.results import (
+    ClassificationResult,
+    CombinedResult,
+    DetectionResult,
+    InstanceResult,
+    Result,
+    SegmentationResult,
+)
 from segkit.ops.files import make_folder, write_atomically
-from segkit.visualization.overlay import overlay as draw_overlay
+from segkit.structures import TaskName
 
 Row = Mapping[str, Any]
 """One row of the summary."""
+
+MOST_OBJECTS = 2**16 - 1
+"""A 16-bit image numbers no more."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +46,21 @@ class Job:
         item: what is predicted.
         out: the folder of all results.
         name: of its results, without suffix.
-        overlay: whether the mask is drawn over the image as well.
-        probabilities: whether the probabilities of the classes are written as well.
+        path: what tables of objects call it: its path below the folder that all inputs have in common.
+        overlay: whether results are drawn over the image as well.
+        probabilities: whether the probabilities of the mask's classes are written as well.
     """
 
     item: Item
     out: Path
     name: str
+    path: str
     overlay: bool
     probabilities: bool
 
     @property
     def file(self) -> Path:
-        """What the tables call it."""
+        """What the summary calls it."""
         return self.item.name
 
     @property
@@ -61,48 +75,83 @@ class Job:
     @property
     def targets(self) -> tuple[Path, ...]:
         """The files that could stand where an input does."""
-        return self.mask_file, self._overlay_file(self.name), self._probabilities_file(self.name)
+        further = (("instances", "png"), ("overlays", "png"), ("probabilities", "npz"))
+        return self.mask_file, *(self._target(kind, self.name, suffix) for kind, suffix in further)
 
-    def run(self, predictor: Predictor) -> list[Row]:
-        """Predict, write the results, and return the rows of the summary."""
+    def run(self, predictor: Predictor, tables: Mapping[TaskName, ObjectTable]) -> list[Row]:
+        """Predict, write the results, and return the rows of the summary.
+
+        Args:
+            predictor: of a volume one that segments.
+            tables: take the boxes and the objects.
+        """
         if isinstance(self.item, VolumeItem):
             return self._run_volume(self.item, predictor)
-        image = self.item.image()
-        result = predictor.predict(image, probabilities=self.probabilities)
-        if isinstance(result, ClassificationResult):
-            best_first = result.top(len(result.names))
-            return [{"image": self.file, "class": name, "probability": f"{share:.6f}"} for name, share in best_first]
-        if isinstance(result, SegmentationResult):
-            make_folder(self.mask_file.parent)
-            write_mask(self.mask_file, result.mask, result.classes)
-            self._write_further(self.name, image, result)
-            return self._areas(result)
-        return write_objects(self, result, image, predictor.pipeline.objects.threshold)
+        raster = self.item.raster()
+        image = raster.image()
+        result = predictor.predict(image, self.probabilities, raster.spacing)
+        rows = self._write(result, image, tables, predictor.pipeline.objects.threshold)
+        if self.overlay:
+            self._write_overlay(self.name, result, image, predictor.pipeline.objects.threshold)
+        return rows
+
+    def _write(
+        self, result: Result | CombinedResult, image: NDArray[Any], tables: Mapping[TaskName, ObjectTable], least: float
+    ) -> list[Row]:
+        """Write what each head says, boxes with a score of `least` and more."""
+        match result:
+            case CombinedResult():
+                parts = {task: part for task, part in vars(result).items() if part is not None}
+                rows = [(task, row) for task, part in parts.items() for row in self._write(part, image, tables, least)]
+                return [_with_head(task, row) for task, row in rows]
+            case ClassificationResult():
+                best_first = result.top(len(result.names))
+                return [
+                    {"image": self.file, "class": name, "probability": f"{share:.6f}"} for name, share in best_first
+                ]
+            case SegmentationResult():
+                make_folder(self.mask_file.parent)
+                write_mask(self.mask_file, result.mask, result.classes)
+                self._write_probabilities(self.name, result)
+                return self._areas(result)
+            case InstanceResult():
+                _write_ids(self._target("instances", self.name, "png"), result.ids)
+                tables["instances"].add(self.path, result, image)
+                return self._counts(result)
+            case DetectionResult():
+                shown = result.above(least)
+                tables["detect"].add(self.path, shown)
+                return self._counts(shown)
 
     def _run_volume(self, volume: VolumeItem, predictor: Predictor) -> list[Row]:
         mask = np.empty(volume.grid.shape, predictor.classes.id_dtype)
         for position, image in enumerate(item.image() for item in volume.slices):
             result = predictor.segment(image, probabilities=self.probabilities)
             np.moveaxis(mask, volume.axis, 0)[position] = result.mask
-            self._write_further(f"{self.name}/{volume.slices[position].name.stem}", image, result)
+            name = f"{self.name}/{volume.slices[position].name.stem}"
+            self._write_probabilities(name, result)
+            if self.overlay:
+                self._write_overlay(name, result, image)
         make_folder(self.mask_file.parent)
         write_volume(self.mask_file, mask, volume.grid, volume.path)
         return self._areas(SegmentationResult(mask, predictor.classes))
 
-    def _write_further(self, name: str, image: NDArray[Any], result: SegmentationResult) -> None:
-        if self.overlay:
-            make_folder(self._overlay_file(name).parent)
-            write_image(self._overlay_file(name), draw_overlay(image, result.mask, result.classes))
+    def _write_overlay(
+        self, name: str, result: Result | CombinedResult, image: NDArray[Any], least: float = 0.0
+    ) -> None:
+        shown = result.above(least) if isinstance(result, DetectionResult | CombinedResult) else result
+        path = self._target("overlays", name, "png")
+        make_folder(path.parent)
+        write_image(path, shown.draw(image))
+
+    def _write_probabilities(self, name: str, result: SegmentationResult) -> None:
         if result.probabilities is not None:
-            make_folder(self._probabilities_file(name).parent)
-            content = _npz(probabilities=result.probabilities, classes=result.classes.names)
-            write_atomically(self._probabilities_file(name), content)
+            path = self._target("probabilities", name, "npz")
+            make_folder(path.parent)
+            write_atomically(path, _npz(probabilities=result.probabilities, classes=result.classes.names))
 
-    def _overlay_file(self, name: str) -> Path:
-        return self.out / "overlays" / f"{name}.png"
-
-    def _probabilities_file(self, name: str) -> Path:
-        return self.out / "probabilities" / f"{name}.npz"
+    def _target(self, kind: str, name: str, suffix: str) -> Path:
+        return self.out / kind / f"{name}.{suffix}"
 
     def _areas(self, result: SegmentationResult) -> list[Row]:
         return [
@@ -110,24 +159,35 @@ class Job:
             for name, pixels in result.areas().items()
         ]
 
+    def _counts(self, result: DetectionResult | InstanceResult) -> list[Row]:
+        """How many objects there are of each class."""
+        classes = result.classes
+        return [
+            {"image": self.file, "class": classes.names[index], "objects": int((result.labels == index).sum())}
+            for index in classes.foreground
+        ]
+
 
 def make_jobs(items: Sequence[Item], out: Path, overlay: bool, probabilities: bool) -> list[Job]:
     """One job per image or volume; the arguments are the attributes of `Job`."""
-    named = output_names([item.name for item in items])
-    return [Job(item, out, name, overlay, probabilities) for item, name in zip(items, named.values(), strict=True)]
+    files = [item.name for item in items]
+    named = zip(items, output_names(files).values(), paths_below(files).values(), strict=True)
+    return [Job(item, out, name, path, overlay, probabilities) for item, name, path in named]
 
 
-def output_names(files: Sequence[Path]) -> dict[Path, str]:
-    """Names for results, one rule for all files: the stem; where stems repeat the path below the files' common folder
-    without suffix; where these repeat too the path with suffix. Case does not tell names apart, as on some disks."""
-    if not files:
-        return {}
-    root = Path(commonpath([file.absolute().parent for file in files]))
-    below = [file.absolute().relative_to(root) for file in files]
-    rules = [[cut_suffix(path.name)[0] for path in below], [cut_suffix(path.as_posix())[0] for path in below]]
-    fallback = [path.as_posix() for path in below]
-    names = next((names for names in rules if len({name.casefold() for name in names}) == len(files)), fallback)
-    return dict(zip(files, names, strict=True))
+def _with_head(task: str, row: Row) -> Row:
+    """The row with the head it comes from, after image and class."""
+    return {"image": row["image"], "class": row["class"], "head": task, **row}
+
+
+def _write_ids(path: Path, ids: NDArray[np.int32]) -> None:
+    """Write the numbers of objects as a 16-bit image; raises `SegkitError` where they are too many."""
+    if ids.max(initial=0) > MOST_OBJECTS:
+        raise SegkitError(
+            f"{ids.max()} objects are more than the {MOST_OBJECTS} that a 16-bit image numbers; predict parts of it"
+        )
+    make_folder(path.parent)
+    write_atomically(path, cv2.imencode(".png", ids.astype(np.uint16))[1].tobytes())
 
 
 def _npz(**arrays: Any) -> bytes:

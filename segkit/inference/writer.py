@@ -1,21 +1,34 @@
-"""Predictions of many files as files: masks, overlays, probabilities and tables. A bad file never stops the rest."""
+"""Predictions of many files as files: masks, objects, overlays and tables. A bad file never stops the rest."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segkit.errors import OutputError, SegkitError, UsageError
 from segkit.inference.items import VolumeItem, find_items, single_images
 from segkit.inference.jobs import Row, make_jobs
+from segkit.inference.object_table import ObjectTable
+from segkit.inference.output_folder import ERRORS, claim, refuse_to_overwrite, write_errors, write_table
 from segkit.inference.predictor import Predictor
-from segkit.ops.files import make_folder, write_atomically
 from segkit.ops.words import counted
+from segkit.structures import TaskName
 
-SUMMARY, ERRORS = "summary.csv", "errors.csv"
+SUMMARY = "summary.csv"
+COLUMNS = ("image", "class")
+"""That the summary begins with."""
+
+TABLES: Mapping[TaskName, str] = {"instances": "objects", "detect": "boxes"}
+"""Heads that find objects, and the names of their tables and COCO files."""
+
+FILES: Mapping[TaskName, tuple[str, ...]] = {
+    "segment": ("masks", "probabilities", "overlays"),
+    "instances": ("instances", "objects.csv", "objects.json", "overlays"),
+    "detect": ("boxes.csv", "boxes.json", "overlays"),
+    "classify": (),
+}
+"""What is written for each head, besides the summary."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and their total."""
@@ -28,9 +41,11 @@ class PredictionSummary:
     Attributes:
         out: the folder written to.
         files: number of images and volumes asked for.
-        rows: the rows of `summary.csv`: image, class, pixels, share; for classification image, class, probability.
+        rows: the rows of `summary.csv`: image and class; of masks pixels and share, of boxes and objects their number,
+            of classification the probability; and the head where there are several.
         errors: file -> why it could not be predicted; the rows of `errors.csv`, which exists only where there are any.
         paged: files whose pages were taken for slices, because the model takes no image of so many channels.
+        sliced: volumes whose slices are results of their own, because the model gives more than masks.
     """
 
     out: Path
@@ -38,6 +53,7 @@ class PredictionSummary:
     rows: Sequence[Row]
     errors: Mapping[Path, str]
     paged: Sequence[Path] = ()
+    sliced: Sequence[Path] = ()
 
     def describe(self) -> str:
         """What a person is told at the end."""
@@ -46,6 +62,11 @@ class PredictionSummary:
             done += (
                 f"; the pages of {counted(len(self.paged), 'file')} were taken for slices, for example of "
                 f"{self.paged[0]}: the model takes no image of so many channels"
+            )
+        if self.sliced:
+            done += (
+                f"; {counted(len(self.sliced), 'volume')} predicted slice by slice, each an image with objects of its "
+                f"own, for example of {self.sliced[0]}"
             )
         if not self.errors:
             return done
@@ -62,37 +83,41 @@ def write_predictions(
     probabilities: bool = False,
     progress: Progress | None = None,
 ) -> PredictionSummary:
-    """Predict files and write `masks/NAME.png`, `overlays/NAME.png`, `probabilities/NAME.npz` and the tables.
+    """Predict files and write what each head of the model says, and the tables.
 
-    A volume, a DICOM series among them, gives one mask in its geometry, `masks/NAME.nii.gz` (a TIFF stack
-    `masks/NAME.tif`), and folders of the others, `overlays/NAME/017.png` for example; a classifier takes its slices one
-    by one. The tables are `summary.csv` and, where a file failed, `errors.csv`; they are written too when the work is
-    interrupted. NAME follows from `output_names`. A classifier writes the tables only.
+    - `segment`: `masks/NAME.png`, and `probabilities/NAME.npz` where asked for;
+    - `instances`: `instances/NAME.png`, 16 bits, 0 no object, and of all images `objects.csv` and `objects.json` (COCO,
+      run lengths);
+    - `detect`: of all images `boxes.csv` and `boxes.json` (COCO);
+    - `classify`: rows of the summary alone.
+
+    Overlays are `overlays/NAME.png`. A volume, a DICOM series among them, gives one mask in its geometry,
+    `masks/NAME.nii.gz` (a TIFF stack `masks/NAME.tif`), and folders of the others, `overlays/NAME/017.png` for example;
+    a model that does more than segment takes its slices one by one. The tables are `summary.csv` and, where a file
+    failed, `errors.csv`; they are written too when the work is interrupted. NAME follows from `output_names`.
 
     Raises:
-        UsageError: overlays or probabilities are asked of a classifier, a result would overwrite an input, or `out`
-            holds such files of somebody else, the masks of a data set for example; nothing has been written.
+        UsageError: overlays or probabilities are asked of a model without them, a result would overwrite an input, or
+            `out` holds such files of somebody else, the masks of a data set for example; nothing has been written.
         OutputError: the results cannot be written, the disk is full for example.
     """
-    if predictor.task == "classify" and (overlay or probabilities):
-        asked = "--overlay" if overlay else "--probabilities"
-        raise UsageError(
-            f"'{asked}' needs a model that predicts masks, and this one classifies; leave it out: the probability of "
-            f"every class stands in {SUMMARY}"
-        )
-    out = Path(out)
-    pipeline = predictor.pipeline
+    _require_possible(predictor, overlay, probabilities)
+    out, pipeline = Path(out), predictor.pipeline
     items = find_items(files, pipeline.channels, pipeline.axis, pipeline.convert)
-    paged = [item.path for item in items if isinstance(item, VolumeItem) and item.paged]
-    jobs = make_jobs(single_images(items) if predictor.task == "classify" else items, out, overlay, probabilities)
-    _refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
-    _claim(out)
+    volumes = [item for item in items if isinstance(item, VolumeItem)]
+    only_segments = predictor.heads.keys() == {"segment"}
+    jobs = make_jobs(items if only_segments else single_images(items), out, overlay, probabilities)
+    refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
+    claim(out, "segkit predict", SUMMARY, COLUMNS, [name for task in predictor.heads for name in FILES[task]])
+    tables = {
+        task: ObjectTable(name, predictor.heads[task]) for task, name in TABLES.items() if task in predictor.heads
+    }
     rows: list[Row] = []
     errors: dict[Path, str] = {}
     try:
         for done, job in enumerate(jobs, start=1):
             try:
-                rows += job.run(predictor)
+                rows += job.run(predictor, tables)
             except OutputError:
                 raise
             except SegkitError as error:
@@ -100,44 +125,27 @@ def write_predictions(
             if progress is not None:
                 progress(done, len(jobs))
     finally:
-        _write_tables(out, rows, errors)
-    return PredictionSummary(out, len(jobs), rows, errors, tuple(paged))
+        write_table(out / SUMMARY, COLUMNS, rows)
+        write_errors(out, errors)
+        for table in tables.values():
+            table.write_table(out)
+            table.write_coco(out)
+    paged = [volume.path for volume in volumes if volume.paged]
+    sliced = [volume.path for volume in volumes if tables]
+    return PredictionSummary(out, len(jobs), rows, errors, paged, sliced)
 
 
-def _refuse_to_overwrite(files: Sequence[Path], targets: Sequence[Path]) -> None:
-    inputs = {file.resolve() for file in files}
-    clash = next((target for target in targets if target.resolve() in inputs), None)
-    if clash is not None:
-        raise UsageError(f"{clash} is one of the images and would be overwritten; name another folder with -o")
-
-
-def _claim(out: Path) -> None:
-    """Make the folder of results, or take up one of earlier results, known by the `summary.csv` that is written first.
-
-    Everything else is refused: a data set's own `masks/` would be replaced by predictions.
-    """
-    summary = out / SUMMARY
-    if summary.is_file() and summary.read_bytes().startswith(b"image,class"):
-        return
-    taken = [name for name in ("masks", "overlays", "probabilities", SUMMARY, ERRORS) if (out / name).exists()]
-    if taken:
-        raise UsageError(f"{out / taken[0]} exists and is no result of segkit predict; name another folder with -o")
-    _write_tables(make_folder(out), [], {})
-
-
-def _write_tables(out: Path, rows: Sequence[Row], errors: Mapping[Path, str]) -> None:
-    columns = list(rows[0]) if rows else ["image", "class"]
-    write_atomically(out / SUMMARY, _table(columns, rows))
-    if errors:
-        listed = [{"image": file, "error": error} for file, error in errors.items()]
-        write_atomically(out / ERRORS, _table(["image", "error"], listed))
-    else:
-        (out / ERRORS).unlink(missing_ok=True)  # of an earlier run into the same folder
-
-
-def _table(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8")
+def _require_possible(predictor: Predictor, overlay: bool, probabilities: bool) -> None:
+    """Raise `UsageError` where no head of the model gives what is asked for."""
+    if predictor.heads.keys() == {"classify"} and (overlay or probabilities):
+        asked = "--overlay" if overlay else "--probabilities"
+        raise UsageError(
+            f"'{asked}' needs a model that predicts masks, and this one classifies; leave it out: the probability of "
+            f"every class stands in {SUMMARY}"
+        )
+    if probabilities and "segment" not in predictor.heads:
+        tasks = " and ".join(predictor.heads)
+        raise UsageError(
+            f"'--probabilities' are those of a mask's classes, and the model's task is {tasks}; "
+            "leave it out: the tables hold the score of every object"
+        )

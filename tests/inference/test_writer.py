@@ -12,7 +12,7 @@ from PIL import Image
 from segkit.errors import OutputError, UsageError
 from segkit.inference import jobs
 from segkit.inference.engines.torch import TorchEngine
-from segkit.inference.jobs import output_names
+from segkit.inference.output_names import output_names
 from segkit.inference.predictor import Predictor
 from segkit.inference.writer import write_predictions
 from tests.inference.networks import MeanColor, class_map, local_predictor, photo, plain_pipeline
