@@ -22,7 +22,7 @@ def models(
         Path | None, typer.Option(help="Draw accuracy against cost instead: FILE.png, FILE.svg or FILE.html.")
     ] = None,
 ) -> None:
-    """List the backbones and decoders that --backbone and --decoder accept."""
+    """List the backbones, decoders and heads that --backbone, --decoder and --heads accept."""
     if chart is not None:
         for given, what in ((search, repr(search)), (as_json, "'--json'")):
             if given:

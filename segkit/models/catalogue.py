@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from segkit.models.backbones._base import BACKBONES
+from segkit.models.config import DENSE
 from segkit.models.decoders._base import DECODERS
+from segkit.models.heads.detect import build_detect_head
 from segkit.models.options import default_options
+from segkit.structures import TASKS, TaskName
 
 
 def list_models() -> list[dict[str, Any]]:
-    """One JSON-ready row per backbone and decoder; nothing is built.
+    """One JSON-ready row per backbone, decoder and head; nothing is built.
 
-    Every row has `name`, `kind` (`backbone` or `decoder`), `family` (`segkit` or `smp`) and `options` (`name=default`,
-    `name=auto` where the default follows from the rest of the network);
-    a backbone also has `weights` (the published sets) and `capabilities`, a decoder what it `requires` of them.
+    Every row has `name`, `kind` (`backbone`, `decoder` or `head`), `family` (`segkit` or `smp`) and `options`
+    (`name=default`, `name=auto` where the default follows from the rest of the network);
+    a backbone also has `weights` (the published sets) and `capabilities`, a decoder what it `requires` of them, a head
+    what it `reads`.
     Besides the rows every model of timm can be built as backbone `smp/tu-NAME`.
     """
-    return [*map(_backbone_row, BACKBONES), *map(_decoder_row, DECODERS)]
+    return [*map(_backbone_row, BACKBONES), *map(_decoder_row, DECODERS), *map(_head_row, TASKS)]
 
 
 def _backbone_row(name: str) -> dict[str, Any]:
@@ -44,6 +48,16 @@ def _decoder_row(name: str) -> dict[str, Any]:
         "family": entry.family,
         "options": _listed(default_options(entry.build)),
         "requires": sorted(entry.requires),
+    }
+
+
+def _head_row(task: TaskName) -> dict[str, Any]:
+    return {
+        "name": task,
+        "kind": "head",
+        "family": "segkit",
+        "options": _listed(default_options(build_detect_head) if task == "detect" else {}),
+        "reads": "decoder" if task in DENSE else "backbone",
     }
 
 

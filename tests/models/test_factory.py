@@ -193,6 +193,13 @@ def test_names_are_listed_with_what_can_be_set() -> None:
     assert "imagenet" in rows["backbone", "smp/resnet34"]["weights"]
     assert rows["decoder", "unet"]["options"] == ["upsample=transposed", "channels=auto", "out_stride=1"]
     assert rows["decoder", "smp/dpt"]["requires"] == ["prefix_tokens"]
+    heads = {name: (row["reads"], row["options"]) for (kind, name), row in rows.items() if kind == "head"}
+    assert heads == {
+        "segment": ("decoder", []),
+        "instances": ("decoder", []),
+        "detect": ("backbone", ["channels=96", "convolutions=2", "finest_stride=8", "levels=4"]),
+        "classify": ("backbone", []),
+    }
 
 
 def test_the_whole_classic_family_is_offered() -> None:
