@@ -19,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from segkit.data.augment import Augmenter
 from segkit.data.dataset import TrainingSet
-from segkit.data.loader import Draw, EpochSampler, training_loader
-from segkit.data.synthetic import CLASSES, write_sample
+from segkit.data.loader import Draw, EpochSampler, collate, training_loader
+from segkit.data.opening import open_dataset
+from segkit.data.synthetic import write_sample
 from segkit.pipeline import Pipeline
-from segkit.structures import Record
+from segkit.structures import IGNORE_INDEX
 
 
 def draws_of(sampler: EpochSampler, epochs: int) -> list[list[Draw]]:
@@ -128,14 +129,13 @@ def test_the_loader_leaves_torchs_global_random_state_alone() -> None:
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> TrainingSet:
-    """A real training set with the strongest augmentation."""
-    out: Path = tmp_path_factory.mktemp("cells")
+    """A real training set with every kind of target and the strongest augmentation."""
+    out: Path = tmp_path_factory.mktemp("cells") / "sample"
     write_sample(out, count=6, size=96)
-    records = [Record(f.stem, f, out / "masks" / f.name) for f in sorted((out / "images").iterdir())]
+    dataset = open_dataset(out, heads=("segment", "instances", "detect", "classify"))
     pipeline = Pipeline(channels=1, mean=(0.5,), std=(0.2,))
-    return TrainingSet(
-        records, {"segment": CLASSES}, pipeline, Augmenter("strong", 1, orientation_free=True), (64, 64), seed=9
-    )
+    augmenter = Augmenter("strong", 1, orientation_free=True)
+    return TrainingSet(dataset.records, dataset.heads, pipeline, augmenter, (64, 64), seed=9)
 
 
 def batches_of(cells: TrainingSet, workers: int, epochs: int = 2, start: int = 0, **options: Any) -> Iterator[bytes]:
@@ -145,7 +145,7 @@ def batches_of(cells: TrainingSet, workers: int, epochs: int = 2, start: int = 0
     for epoch in range(epochs):
         sampler.epoch, sampler.start = epoch, start if epoch == 0 else 0
         for batch in loader:
-            yield batch["image"].numpy().tobytes() + batch["mask"].numpy().tobytes()
+            yield b"".join(target.numpy().tobytes() for target in batch.values())
 
 
 @pytest.mark.parametrize(("workers", "method"), [(1, "fork"), (2, "fork"), (2, "spawn")])
@@ -159,3 +159,17 @@ def test_any_number_and_kind_of_workers_gives_the_same_batches(cells: TrainingSe
 def test_a_resumed_epoch_gives_the_batches_that_were_left(cells: TrainingSet, workers: int) -> None:
     expected = list(batches_of(cells, 0))
     assert list(batches_of(cells, workers, start=4)) == expected[1:]
+
+
+def test_batches_are_filled_up_with_boxes_that_do_not_count() -> None:
+    items = [
+        {"image": torch.zeros(1, 4, 4), "boxes": torch.rand(rows, 4), "box_label": torch.arange(rows)}
+        for rows in (2, 0, 3)
+    ]
+    batch = collate(items)
+    assert batch["image"].shape == (3, 1, 4, 4)
+    for item, boxes, labels in zip(items, batch["boxes"], batch["box_label"], strict=True):
+        rows = len(item["boxes"])
+        assert torch.equal(boxes[:rows], item["boxes"])
+        assert not boxes[rows:].any()
+        assert labels.tolist() == [*range(rows), *[IGNORE_INDEX] * (3 - rows)]
