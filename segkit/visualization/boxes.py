@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from segkit.structures import ClassMap, Color
 from segkit.visualization.display import to_display
-from segkit.visualization.labels import Place, is_bright, label_size, letter_size, write_labels
+from segkit.visualization.labels import (
+    Place,
+    caption_place,
+    is_bright,
+    label_size,
+    letter_size,
+    write_caption,
+    write_labels,
+)
 
 _SHOWN_SIDE = 560
 _GAP = 12
@@ -36,6 +44,7 @@ def draw_boxes(
     labels: NDArray[Any],
     classes: ClassMap,
     scores: Sequence[float] | NDArray[Any] | None = None,
+    caption: str = "",
 ) -> NDArray[np.uint8]:
     """An RGB picture of an image with boxes in the colours of their classes, each with its name and score.
 
@@ -49,6 +58,7 @@ def draw_boxes(
         labels: (M,) class indices.
         classes: names and colours.
         scores: (M,) 0 to 1, the surest is named first; None: no numbers.
+        caption: a line in the upper left corner, which no name covers.
     """
     picture = np.ascontiguousarray(to_display(image)).copy()
     size = picture.shape[0], picture.shape[1]
@@ -60,9 +70,11 @@ def draw_boxes(
     names = [classes.names[label] for label in labels]
     texts = names if scores is None else [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
     letters = letter_size(size)
-    places = _places(boxes, [label_size(text, letters) for text in texts], size, 2 * width)
+    taken = [caption_place(caption, size)] if caption else []
+    places = _places(boxes, [label_size(text, letters) for text in texts], size, 2 * width, taken)
     named = zip(texts, places, colors, strict=True)
-    return write_labels(picture, [(text, place, color) for text, place, color in named if place], letters)
+    drawn = write_labels(picture, [(text, place, color) for text, place, color in named if place], letters)
+    return write_caption(drawn, caption) if caption else drawn
 
 
 def boxes_side_by_side(
@@ -112,11 +124,15 @@ def _frame(picture: NDArray[np.uint8], inner: Place, width: int, color: Color) -
 
 
 def _places(
-    boxes: Sequence[Place], label_sizes: Sequence[tuple[int, int]], size: tuple[int, int], gap: int
+    boxes: Sequence[Place],
+    label_sizes: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    gap: int,
+    written: Sequence[Place],
 ) -> list[Place | None]:
-    """Where the names stand, None for those without room."""
+    """Where the names stand, beside what is written; None for those without room."""
     areas = np.array(boxes, np.int64).reshape(-1, 4)
-    taken = np.empty((0, 4), np.int64)
+    taken = np.array(written, np.int64).reshape(-1, 4)
     places: list[Place | None] = []
     for number, box in enumerate(boxes):
         others = np.delete(areas, number, axis=0)

@@ -64,12 +64,23 @@ def write_numbers(
 
 def write_caption(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     """An RGB picture (H, W, 3) with a line in its upper left corner, in smaller letters where it is too wide."""
-    width, letters = picture.shape[1], letter_size(picture.shape)
+    text, letters = _fitted(text, picture.shape)
+    return write_labels(picture, [(text, (0, 0, *label_size(text, letters)), _BAR)], letters)
+
+
+def caption_place(text: str, size: Sequence[int]) -> Place:
+    """Where `write_caption` writes on a picture of this (H, W)."""
+    return (0, 0, *label_size(*_fitted(text, size)))
+
+
+def _fitted(text: str, size: Sequence[int]) -> tuple[str, int]:
+    """The text, cut where it must be, and the height of letters with which it fits the width of a picture."""
+    width, letters = size[1], letter_size(size)
     while letters > _SMALLEST_FITTED and label_size(text, letters)[0] > width:
         letters -= 1
     while len(text) > 1 and label_size(text, letters)[0] > width:
         text = text.rstrip("…")[:-1] + "…"
-    return write_labels(picture, [(text, (0, 0, *label_size(text, letters)), _BAR)], letters)
+    return text, letters
 
 
 def _padding(letters: int) -> int:

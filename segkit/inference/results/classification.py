@@ -31,10 +31,15 @@ class ClassificationResult:
         best = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.names[i], float(self.probabilities[i])) for i in best]
 
+    @property
+    def caption(self) -> str:
+        """The most probable class with its probability."""
+        name, probability = self.top(1)[0]
+        return f"{name} {probability:.2f}"
+
     def draw(self, image: Image) -> NDArray[np.uint8]:
         """An RGB picture (H, W, 3) of the image with its class and the probability in the upper left corner."""
-        name, probability = self.top(1)[0]
-        return write_caption(to_display(stored_values(image)), f"{name} {probability:.2f}")
+        return write_caption(to_display(stored_values(image)), self.caption)
 
     def to_table(self) -> list[dict[str, Any]]:
         """One row per class, the most probable first: class, probability."""

@@ -61,9 +61,11 @@ class CombinedResult:
         Raises `UsageError` where the image has another size.
         """
         picture = to_display(stored_values(image))
-        for result in self._results().values():
-            picture = result.draw(picture)
-        return picture
+        for result in (self.segment, self.instances):
+            picture = picture if result is None else result.draw(picture)
+        if self.detect is not None:
+            return self.detect.draw(picture, self.classify.caption if self.classify is not None else "")
+        return picture if self.classify is None else self.classify.draw(picture)
 
     def to_table(self, image: Image | None = None) -> dict[str, list[dict[str, Any]]]:
         """The tables of the heads; with the image that of the objects has their mean intensities."""

@@ -49,12 +49,13 @@ class DetectionResult:
         """The `count` surest."""
         return self._only(np.arange(len(self)) < count)
 
-    def draw(self, image: Image) -> NDArray[np.uint8]:
-        """An RGB picture (H, W, 3) of the image with the boxes, their classes and scores.
+    def draw(self, image: Image, caption: str = "") -> NDArray[np.uint8]:
+        """An RGB picture (H, W, 3) of the image with the boxes, their classes and scores, and a line in its corner.
 
         Raises `UsageError` where the image has another size.
         """
-        return draw_boxes(stored_values(image, self.size), self.corners, self.labels, self.classes, self.scores)
+        values = stored_values(image, self.size)
+        return draw_boxes(values, self.corners, self.labels, self.classes, self.scores, caption)
 
     def to_table(self) -> list[dict[str, Any]]:
         """One row per box: class, score, left, top, right and bottom in pixels."""

@@ -78,6 +78,18 @@ def test_all_heads_are_in_one_picture_and_the_originals_stay_as_they_are() -> No
     np.testing.assert_array_equal(GRAY, before)
 
 
+def test_no_name_of_a_box_covers_the_caption() -> None:
+    at_the_corner = DetectionResult(
+        np.array([[2, 16, 100, 110]], np.float32), np.array([0]), np.array([0.9], np.float32), THINGS, (120, 160)
+    )
+    shown = changed(label().draw(GRAY))
+    picture = CombinedResult(detect=at_the_corner, classify=label()).draw(GRAY)
+    np.testing.assert_array_equal(picture[shown], label().draw(GRAY)[shown])
+    whole = at_the_corner.draw(GRAY)
+    assert shown[(whole == THINGS.colors[0]).all(axis=2)].any()  # alone it would stand there
+    assert (picture == THINGS.colors[0]).all(axis=2).sum() == (whole == THINGS.colors[0]).all(axis=2).sum()
+
+
 def test_numbers_are_written_where_asked_for() -> None:
     plain, numbered = objects().draw(GRAY), objects().draw(GRAY, numbers=True)
     different = np.argwhere((plain != numbered).any(axis=2))
