@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from segkit.data.augment import Augmenter
-from segkit.data.borders import draw_cells
 from segkit.data.dataset import TrainingSet
 from segkit.data.loader import Draw, collate
 from segkit.data.objects import boxes_of, compacted
@@ -44,19 +43,6 @@ def test_boxes_are_cut_to_the_image_and_ignored_ones_do_not_count() -> None:
     assert found.labels.tolist() == [1, IGNORE_INDEX]
     with pytest.raises(DataError, match=r"x.json: 'c' is no class; classes: a, b"):
         boxes_of(Annotation((ObjectAnnotation("c", (0, 0, 1, 1)),), Path("x.json")), CLASSES, (20, 20))
-
-
-def test_cells_have_borders_and_small_objects_keep_an_inside() -> None:
-    ids = np.zeros((12, 20), np.int32)
-    ids[2:10, 2:10], ids[5:7, 14:16], ids[0, 0] = 1, 2, -1
-    cells = draw_cells(Instances(ids, np.array([1, 2])), border=3)
-    inside = np.zeros_like(cells, bool)
-    inside[4:8, 4:8] = True
-    assert (cells[inside] == 1).all()
-    assert (cells[(ids == 1) & ~inside] == 3).all()
-    assert (cells[ids == 2] == 2).all()
-    assert (cells[ids == 0] == 0).all()
-    assert cells[0, 0] == IGNORE_INDEX
 
 
 def test_covered_objects_are_gone() -> None:
