@@ -24,6 +24,7 @@ def check(
     context: typer.Context,
     data: options.Data,
     task: options.Task = None,
+    heads: options.Heads = None,
     as_json: options.Json = False,
     report: Annotated[
         Path | None, typer.Option(help="Write a page with pictures of what was found and of what a network will see.")
@@ -64,7 +65,7 @@ def check(
     _refuse_no_page(report)
     config = DataConfig.parse(given, "options", flags_of(given))
     with Teller(quiet=as_json).progress("reading") as advance:
-        dataset = open_dataset(data, config, progress=advance, task=task)
+        dataset = open_dataset(data, config, progress=advance, task=task, heads=options.parse_heads(heads) or ())
     objects = measure_objects(dataset)
     described = describe_data(dataset, objects)
     if as_json:

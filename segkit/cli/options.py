@@ -14,6 +14,9 @@ import typer
 
 from segkit.errors import UsageError
 
+TASKS = ("segment", "instances", "detect", "classify")
+"""As of `segkit.structures`, which takes numpy's time to import."""
+
 DATA = "Data"
 """Help panel of the options that say how a data set is read."""
 
@@ -165,7 +168,13 @@ def parse_map(items: list[str]) -> dict[int | str, int]:
 
 def parse_heads(text: str | None) -> Any:
     """`"segment,classify"` to the tasks; None, or an empty text, to None."""
-    return tuple(part.strip() for part in text.split(",")) if text else None
+    if not text:
+        return None
+    heads = tuple(part.strip() for part in text.split(","))
+    unknown = [head for head in heads if head not in TASKS]
+    if unknown:
+        raise UsageError(f"--heads {text}: {unknown[0]!r} is no task; allowed are {', '.join(TASKS)}")
+    return heads
 
 
 def parse_head_weights(items: list[str] | None) -> Any:

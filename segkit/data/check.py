@@ -13,50 +13,45 @@ from pathlib import Path
 from segkit.data.about import about_images
 from segkit.data.facts import ImageFacts
 from segkit.data.findings import Finding, Severity, shown
+from segkit.data.heads import Head, Presence
 from segkit.data.near_duplicates import look_alikes
 from segkit.data.rules import finding
-from segkit.data.scan import Facts
 from segkit.ops.words import counted
-from segkit.structures import PARTS, ClassMap, Record, TaskName
+from segkit.structures import PARTS, Record
 
 
-def check_set(
-    records: Sequence[Record],
-    facts: Facts,
-    presence: Mapping[str, frozenset[int]],
-    classes: ClassMap | None,
-    root: Path,
-    task: TaskName = "segment",
-    unused_classes: bool = False,
-    class_list: str | None = None,
-    incomplete: bool = False,
-) -> list[Finding]:
+def check_set(records: Sequence[Record], images: Mapping[str, ImageFacts], root: Path) -> list[Finding]:
     """Problems of the set as a whole, its parts filled in.
 
     Args:
         records: the images to be used.
-        facts: the scan's.
-        presence: id -> indices of the classes the image shows.
-        classes: None where the classes could not be decided; what depends on them is not checked then.
+        images: what the scan knows of them.
         root: the data set's folder.
-        task: what the targets are for; a set to find objects in may have one class only.
-        unused_classes: classes that no image shows are no mistake: an annotation tool exports all it knows.
-        class_list: the class file, or what else the user listed the classes in, where there is such a list.
-        incomplete: errors found before leave images out, so that a class may lack because of them.
     """
     assigned = [record for record in records if record.split is not None] or records  # others are never used
-    found = [
+    return [
         *check_not_empty(records),
         *_parts(records),
-        *_duplicates(assigned, facts.images, root),
-        *_near_duplicates(assigned, facts.images, root),
+        *_duplicates(assigned, images, root),
+        *_near_duplicates(assigned, images, root),
         *_groups(records, root),
     ]
-    if records and classes is not None:
-        needed = 1 if task == "detect" else 2
-        about_classes = _classes(records, presence, classes, needed, unused_classes, class_list, root)
-        found += map(_after_errors, about_classes) if incomplete else about_classes
-    return found
+
+
+def check_classes(
+    head: Head, records: Sequence[Record], presence: Presence, root: Path, incomplete: bool = False
+) -> list[Finding]:
+    """Classes of a head that training, or validation, never sees.
+
+    Args:
+        head: what the targets are for, and mean; a set to find objects in may have one class only.
+        records: the images to be used; those that the head does not list have no target of it.
+        presence: id -> indices of the classes the image shows.
+        root: the data set's folder.
+        incomplete: errors found before leave images out, so that a class may lack because of them.
+    """
+    found = list(_classes([record for record in records if record.id in presence], presence, head, root))
+    return list(map(_after_errors, found)) if incomplete else found
 
 
 def _after_errors(found: Finding) -> Finding:
@@ -141,25 +136,18 @@ def _groups(records: Sequence[Record], root: Path) -> Iterator[Finding]:
         yield about_images("group-across-splits", message, [r for r in records if r.group in torn], root)
 
 
-def _classes(
-    records: Sequence[Record],
-    presence: Mapping[str, frozenset[int]],
-    classes: ClassMap,
-    needed: int,
-    unused_classes: bool,
-    class_list: str | None,
-    root: Path,
-) -> Iterator[Finding]:
+def _classes(records: Sequence[Record], presence: Presence, head: Head, root: Path) -> Iterator[Finding]:
     """Classes that training, or validation, never sees."""
+    classes = head.classes
 
     def showing(indices: Collection[int]) -> list[Record]:
-        return [record for record in records if not presence.get(record.id, frozenset()).isdisjoint(indices)]
+        return [record for record in records if not presence[record.id].isdisjoint(indices)]
 
     seen: dict[str | None, Counter[int]] = {part: Counter() for part in (*PARTS, None)}
     for record in records:
-        seen[record.split].update(presence.get(record.id, frozenset()))
+        seen[record.split].update(presence[record.id])
     everywhere = sum(seen.values(), Counter[int]())
-    if len(everywhere) < needed:
+    if len(everywhere) < (1 if head.task == "detect" else 2):
         only = ", ".join(classes.names[index] for index in everywhere) or "nothing that counts"
         empty = "every mask is empty: " if set(everywhere) <= {classes.background} else ""
         message = f"{empty}none of {counted(len(records), 'image')} shows a class besides {only}"
@@ -168,7 +156,7 @@ def _classes(
     if not seen["train"]:
         return  # no training part, reported by itself
     unlearnt = [index for index in range(classes.num_classes) if index not in seen["train"]]
-    unused = [index for index in unlearnt if unused_classes and index not in everywhere]
+    unused = [index for index in unlearnt if head.unused_classes and index not in everywhere]
     if unused:
         more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
         names = ", ".join(classes.names[index] for index in unused[:10])
@@ -178,7 +166,7 @@ def _classes(
     unlearnt = [index for index in unlearnt if index not in unused]
     if unlearnt:
         names = ", ".join(f"{classes.names[index]} ({_where(index, seen)})" for index in unlearnt)
-        other_way = f", or take the class out of {class_list}" if class_list is not None else ""
+        other_way = f", or take the class out of {head.class_list}" if head.class_list is not None else ""
         message = f"no training image shows {names}; move images to train{other_way}"
         yield about_images("class-without-training-pixels", message, showing(unlearnt), root)
     only_tested = [index for index in unlearnt if index in seen["test"] and index not in seen["val"]]

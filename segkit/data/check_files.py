@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from segkit.data.about import about_images, about_targets, differing_sizes, target_file
@@ -11,22 +12,33 @@ from segkit.data.check_objects import check_objects
 from segkit.data.facts import ImageFacts, MaskFacts
 from segkit.data.findings import Finding, shown
 from segkit.data.rules import finding
-from segkit.data.scan import Facts
+from segkit.data.scan import SEGMENT, Facts
 from segkit.ops.words import counted
-from segkit.structures import ClassMap, Record
+from segkit.structures import MASKED, ClassMap, Record, TaskName
+
+About = Callable[[str, str, Sequence[Record], Path], Finding]
+"""Makes the finding of a code and a message about records, with their images or their masks."""
 
 
-def check_files(records: Sequence[Record], facts: Facts, root: Path) -> list[Finding]:
-    """Problems of single images and masks, and of images that do not fit one another."""
+def check_files(
+    records: Sequence[Record], facts: Facts, root: Path, tasks: Collection[TaskName] = SEGMENT
+) -> list[Finding]:
+    """Problems of single images and of the targets that tasks need, and of images that do not fit one another."""
     images = [(record, facts.images[record.id]) for record in records]
     masks = [(record, facts.masks[record.id]) for record in records if record.id in facts.masks]
+    # What numbers objects has the problems of masks, in files of its own.
+    as_masks = {record.id: replace(record, mask=record.instances) for record in records if record.id in facts.instances}
+    numbers = [(record, facts.instances[id_]) for id_, record in as_masks.items()]
     readable = [(record, image) for record, image in images if image.error is None]
     return [
-        *_unreadable(images, masks, root),
+        *_unreadable("image", ((r, image.error) for r, image in images), lambda r: r.image, about_images, root),
+        *_unreadable("mask", ((r, mask.error) for r, mask in (*masks, *numbers)), target_file, about_targets, root),
         *_mismatches(readable, facts.masks, root),
+        *_mismatches([(as_masks.get(r.id, r), image) for r, image in readable], facts.instances, root),
         *check_images(readable, root),
-        *check_objects(readable, root),
+        *check_objects(readable, root, are_drawn=not set(MASKED).isdisjoint(tasks)),
         *_per_mask(masks, root),
+        *_per_mask([(record, mask) for record, mask in numbers if record.mask is not None], root),
     ]
 
 
@@ -48,18 +60,14 @@ def _unknown(mask: MaskFacts, classes: ClassMap) -> set[str]:
 
 
 def _unreadable(
-    images: Sequence[tuple[Record, ImageFacts]], masks: Sequence[tuple[Record, MaskFacts]], root: Path
+    what: str, found: Iterable[tuple[Record, str | None]], file_of: Callable[[Record], Path], about: About, root: Path
 ) -> Iterator[Finding]:
-    broken_images = [(record, image.error) for record, image in images if image.error]
-    if broken_images:
-        reasons = "; ".join(f"{shown(record.image, root)}: {error}" for record, error in broken_images[:3])
-        message = f"{counted(len(broken_images), 'image')} cannot be read ({reasons}); replace or remove them"
-        yield about_images("unreadable-image", message, [record for record, _ in broken_images], root)
-    broken_masks = [(record, mask.error) for record, mask in masks if mask.error]
-    if broken_masks:
-        reasons = "; ".join(f"{shown(target_file(record), root)}: {error}" for record, error in broken_masks[:3])
-        message = f"{counted(len(broken_masks), 'mask')} cannot be read ({reasons}); replace or remove them"
-        yield about_targets("unreadable-mask", message, [record for record, _ in broken_masks], root)
+    """A finding about the records of which a file has an error."""
+    broken = [(record, error) for record, error in found if error]
+    if broken:
+        reasons = "; ".join(f"{shown(file_of(record), root)}: {error}" for record, error in broken[:3])
+        message = f"{counted(len(broken), what)} cannot be read ({reasons}); replace or remove them"
+        yield about(f"unreadable-{what}", message, [record for record, _ in broken], root)
 
 
 def _mismatches(

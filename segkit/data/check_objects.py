@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from segkit.data.about import about_targets, differing_sizes
 from segkit.data.facts import ImageFacts
 from segkit.data.findings import Finding, shown
 from segkit.ops.words import counted
-from segkit.structures import Annotation, Box, ObjectAnnotation, Polygons, Record
+from segkit.structures import Annotation, Box, ObjectAnnotation, Polygons, Record, RunLengths
 
 TOLERANCE = 1.0
 """Pixels by which a box or an outline may reach beyond its image: rounding, or counting pixels from 1."""
@@ -24,15 +25,17 @@ Marked = tuple[Record, Annotation, tuple[int, int]]
 Test = Callable[[ObjectAnnotation, tuple[int, int]], Box | None]
 
 
-def check_objects(images: Sequence[tuple[Record, ImageFacts]], root: Path) -> Iterator[Finding]:
+def check_objects(images: Sequence[tuple[Record, ImageFacts]], root: Path, are_drawn: bool = True) -> Iterator[Finding]:
     """Problems of boxes, outlines and the sizes that annotation files state; no file is read.
 
     Args:
         images: records, those without marked objects are passed over, with what the scan knows of their images.
         root: the data set's folder.
+        are_drawn: masks are drawn from the objects, so that the scan knows of run lengths of another size.
     """
-    annotated = [(r, r.annotation, image.size) for r, image in images if r.mask is None and r.annotation is not None]
-    wrong = [(r, size, a.size) for r, a, size in annotated if a.size is not None and a.size != size]
+    found = [(record, _target(record), image.size) for record, image in images]
+    annotated = [(replace(r, mask=None, annotation=target), target, size) for r, target, size in found if target]
+    wrong = [(r, size, stated) for r, a, size in annotated if (stated := _other_size(a, size, are_drawn)) is not None]
     if wrong:
         yield differing_sizes(wrong, root)
     mistaken = {record.id for record, _, _ in wrong}
@@ -43,6 +46,18 @@ def check_objects(images: Sequence[tuple[Record, ImageFacts]], root: Path) -> It
         ("absurd-box", f"more than {EXTREME_RATIO} times as long as wide; look whether they are meant", _is_extreme),
     ):
         yield from _objects(code, what, test, marked, root)
+
+
+def _target(record: Record) -> Annotation | None:
+    """The objects that are learnt, as objects or as a mask drawn from them."""
+    return record.annotation if record.annotation is not None and record.mask is None else record.boxes
+
+
+def _other_size(annotation: Annotation, size: tuple[int, int], are_drawn: bool) -> tuple[int, int] | None:
+    """(H, W) of another image than that of `size`, which the annotation or run lengths in it state."""
+    regions = () if are_drawn else (one.region for one in annotation.objects)
+    stated = (annotation.size, *(region.size for region in regions if isinstance(region, RunLengths)))
+    return next((one for one in stated if one is not None and one != size), None)
 
 
 def _objects(code: str, what: str, test: Test, marked: Sequence[Marked], root: Path) -> Iterator[Finding]:

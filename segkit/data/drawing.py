@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from segkit.data.image_io import read_mask
 from segkit.errors import DataError
-from segkit.structures import Annotation, Box, Polygons, Region, RunLengths
+from segkit.structures import Annotation, Polygons, Region, RunLengths
 
 Size = tuple[int, int]
 Pixels = NDArray[np.bool_]
@@ -44,9 +44,7 @@ def draw_classes(
         UnreadableFileError: a mask file that cannot be read.
     """
     painted = np.full(size, unclaimed, np.int16)
-    for one in annotation.in_pixels(size).objects:
-        if one.region is None and one.box is not None:
-            painted[_inside(one.box, size)] = ignored
+    painted[boxes_alone(annotation, size)] = ignored
     for label, is_ignored, pixels in regions(annotation, size):
         if not is_ignored and label not in indices:
             raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
@@ -65,11 +63,15 @@ def regions(annotation: Annotation, size: Size) -> Iterator[tuple[str, bool, Pix
             yield one.label, one.ignored, draw_region(one.region, size, read)
 
 
-def _inside(box: Box, size: Size) -> Pixels:
-    """The pixels (H, W) whose centres lie in a box."""
-    left, top, right, bottom = box
+def boxes_alone(annotation: Annotation, size: Size) -> Pixels:
+    """The pixels (H, W) whose centres lie in the box of an object without a region."""
+    covered = np.zeros(size, np.bool_)
     rows, columns = (np.arange(side) + 0.5 for side in size)
-    return np.outer((top <= rows) & (rows < bottom), (left <= columns) & (columns < right))
+    for one in annotation.in_pixels(size).objects:
+        if one.region is None and one.box is not None:
+            left, top, right, bottom = one.box
+            covered |= np.outer((top <= rows) & (rows < bottom), (left <= columns) & (columns < right))
+    return covered
 
 
 def draw_region(region: Region, size: Size, read: Callable[[Path], NDArray[Any]] = read_mask) -> Pixels:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from segkit.data.facts import MaskFacts
+from segkit.data.findings import Finding
+from segkit.data.rules import finding
 
 MANY_OBJECTS = 10
 """Highest number in an 8-bit mask from which counting up looks like objects; in 16 bits half of it does."""
@@ -18,6 +20,18 @@ def number_objects(masks: Mapping[str, MaskFacts]) -> bool:
     """Whether masks hold object numbers: 1 to n, n differing between images, or many numbers that few images share."""
     numbered = [numbers for mask in masks.values() if (numbers := [value for value in mask.values if value > 0])]
     return _count_up(numbered, any(mask.dtype != "uint8" for mask in masks.values())) or _rarely_shared(numbered)
+
+
+def check_numbers(masks: Mapping[str, MaskFacts]) -> Iterator[Finding]:
+    """The finding that no mask holds two numbers, as masks of one class do, or none."""
+    shown = [len(mask.values.keys() - {0}) for mask in masks.values()]
+    if max(shown, default=0) == 1:
+        yield finding(
+            "objects-not-told-apart",
+            "every mask holds one value besides 0, so that objects which touch are one; number them from 1, or learn "
+            "the masks with --task segment",
+            records=list(masks),
+        )
 
 
 def _count_up(numbered: Sequence[Sequence[int]], deep: bool) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.drawing import draw_region, regions
+from segkit.data.drawing import boxes_alone, draw_region, regions
 from segkit.data.image_io import read_mask
 from segkit.errors import DataError
 from segkit.ops.boxes import boxes_of_ids, clip_boxes, has_area
@@ -52,33 +54,43 @@ def instances_of(record: Record, classes: ClassMap, size: Size, mask: NDArray[np
     """The objects of a record pixel by pixel, ids from 1 without gaps; None where nothing tells them apart.
 
     Args:
-        record: with a file whose values number the objects (`instances`, else the mask file itself), or an annotation
-            with regions.
+        record: with a file whose values number the objects (`instances`), an annotation with regions, or a mask whose
+            values number them, which is that where every value of it that is no other class is of one (`other`).
         classes: background and the classes of objects.
         size: (H, W) of the image.
-        mask: (H, W) class indices of the semantic mask beside a file of numbers, which tells each object's class.
+        mask: (H, W) class indices of the mask beside the first two; it tells the class of each object of a file of
+            numbers, and what it does not count does not count.
 
     Raises:
         DataError: a label that is no class, or a file of another size than the image.
         UnreadableFileError: a file that cannot be read.
     """
-    if record.annotation is not None and record.instances is None:
-        return _painted(record.annotation, classes, size)
-    file = record.instances or record.mask
-    if file is None:
+    if record.instances is not None:
+        numbers = _read_numbers(record.instances, record, size)
+    elif record.annotation is not None:
+        return _painted(record.annotation, classes, size, mask)
+    elif isinstance(record.mask, Path) and classes.other is not None:
+        numbers = _read_numbers(record.mask, record, size)
+        mask = classes.values_to_indices(numbers)
+        numbers = np.where(np.isin(mask, classes.foreground), numbers, 0)
+    else:
         return None
-    if isinstance(file, Mapping):
-        raise DataError(f"{record.id}: one mask file per class does not tell objects apart; give files of numbers")
+    values, ids = np.unique(numbers, return_inverse=True)
+    numbered: NDArray[np.int32] = (ids.reshape(size) + (values[0] != 0)).astype(np.int32)
+    labels = _majority(numbered, int(numbered.max()), mask, classes)
+    if mask is not None:
+        numbered[mask == IGNORE_INDEX] = IGNORE_INDEX
+    return compacted(Instances(numbered, labels))
+
+
+def _read_numbers(file: Path, record: Record, size: Size) -> NDArray[Any]:
     numbers = read_mask(file)
     if numbers.shape != size:
         raise DataError(
             f"{record.id}: the image is {size[1]} x {size[0]} pixels and {file.name} {numbers.shape[1]} x "
             f"{numbers.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
         )
-    values, ids = np.unique(numbers, return_inverse=True)
-    shift = 0 if values[0] == 0 else 1
-    numbered: NDArray[np.int32] = (ids.reshape(size) + shift).astype(np.int32)
-    return Instances(numbered, _majority(numbered, int(numbered.max()), mask, classes))
+    return numbers
 
 
 def _box(one: ObjectAnnotation, size: Size) -> Box | None:
@@ -99,15 +111,24 @@ def _label(one: ObjectAnnotation, indices: Mapping[str, int], annotation: Annota
     return indices[one.label]
 
 
-def _painted(annotation: Annotation, classes: ClassMap, size: Size) -> Instances:
-    """Objects painted one over the other; those that others cover have no id."""
+def _painted(annotation: Annotation, classes: ClassMap, size: Size, mask: NDArray[np.int16] | None) -> Instances:
+    """Objects painted one over the other; those that others cover have no id.
+
+    Regions of background take away what lies below them, and as in `draw_classes` a box alone does not count.
+    """
     indices, painted, labels = _indices(classes), np.zeros(size, np.int32), []
+    painted[boxes_alone(annotation, size)] = IGNORE_INDEX
+    if mask is not None:
+        painted[mask == IGNORE_INDEX] = IGNORE_INDEX
     for label, is_ignored, pixels in regions(annotation, size):
         if is_ignored:
             painted[pixels] = IGNORE_INDEX
             continue
         if label not in indices:
             raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
+        if indices[label] == classes.background:
+            painted[pixels] = 0
+            continue
         labels.append(indices[label])
         painted[pixels] = len(labels)
     return compacted(Instances(painted, np.array(labels, np.int64)))

@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     ),
     "missing-image": Rule(Severity.ERROR, "an annotation names an image that is not there", _LEFT_OUT),
     "missing-mask": Rule(Severity.ERROR, "an image has no mask", _LEFT_OUT),
+    "missing-label": Rule(Severity.ERROR, "an image has no label", _LEFT_OUT),
     "orphan-mask": Rule(Severity.ERROR, "a mask has no image", _MASKS_LEFT_OUT),
     "unlabelled-split": Rule(Severity.WARNING, "a folder of images has no folder of masks"),
     "duplicate-id": Rule(Severity.ERROR, "two files differ by their suffix alone", _LEFT_OUT),
@@ -83,6 +84,9 @@ RULES: dict[str, Rule] = {
     "lossy-mask": Rule(Severity.ERROR, "a mask is stored in a format that alters its values (JPEG)", _ACCEPTED),
     "class-overlap": Rule(Severity.WARNING, "mask files of two classes claim the same pixels"),
     "instance-ids": Rule(Severity.ERROR, "masks number objects instead of naming classes"),
+    "objects-not-told-apart": Rule(
+        Severity.ERROR, "masks that are to number objects hold one value besides 0", _ACCEPTED
+    ),
     "unknown-id": Rule(Severity.ERROR, "a mask holds a value that is no class", _LEFT_OUT),
     "unknown-label": Rule(Severity.ERROR, "an image's label is no class", _LEFT_OUT),
     "one-class-only": Rule(Severity.ERROR, "the whole set shows one class only, so nothing can be learnt"),

@@ -31,13 +31,8 @@ def load_targets(record: Record, heads: Mapping[TaskName, ClassMap]) -> Sample:
     image = raster.image()
     size = image.shape[0], image.shape[1]
     mask = _mask(record, heads["segment"], size) if "segment" in heads else None
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise DataError(
-            f"{record.id}: the image is {image.shape[1]} x {image.shape[0]} pixels and its mask "
-            f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
-        )
     label = _label_index(record, heads["classify"]) if "classify" in heads and record.label is not None else None
-    boxes = boxes_of(record.annotation, heads["detect"], size) if "detect" in heads and record.annotation else None
+    boxes = boxes_of(record.marked, heads["detect"], size) if "detect" in heads and record.marked else None
     instances = _instances(record, heads["instances"], size) if "instances" in heads else None
     return Sample(record, image, mask, label, boxes, instances, raster.spacing)
 
@@ -51,14 +46,21 @@ def target_of(sample: Sample, task: TaskName) -> object:
 
 
 def _instances(record: Record, classes: ClassMap, size: tuple[int, int]) -> Instances | None:
-    beside = record.instances is not None and isinstance(record.mask, Path)
+    """The objects, those told by another file than the mask with the mask's classes and what it does not count."""
+    beside = record.mask is not None and (record.instances is not None or record.annotation is not None)
     return instances_of(record, classes, size, _mask(record, classes, size) if beside else None)
 
 
 def _mask(record: Record, classes: ClassMap, size: tuple[int, int]) -> NDArray[np.int16] | None:
     """Class indices (H, W), from the mask's files, else drawn from the objects."""
     if record.mask is not None:
-        return _read_classes(record.mask, classes)
+        mask = _read_classes(record.mask, classes)
+        if mask.shape != size:
+            raise DataError(
+                f"{record.id}: the image is {size[1]} x {size[0]} pixels and its mask "
+                f"{mask.shape[1]} x {mask.shape[0]}; both must have one size, 'segkit check' lists all such pairs"
+            )
+        return mask
     if record.annotation is None:
         return None
     indices = {name: index for index, name in enumerate(classes.names)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,9 @@ ROOM = 2**29
 
 Convert = Literal["gray", "rgb"] | None
 
+SEGMENT: tuple[TaskName, ...] = ("segment",)
+"""What is read where nothing else is asked for: images and masks."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -46,11 +49,13 @@ class Facts:
     Attributes:
         images: record id -> facts of its image.
         masks: record id -> facts of its mask, for records that have one.
+        instances: likewise of what tells its objects apart, where that is not the mask itself.
         notes: what the user should know about the scan itself.
     """
 
     images: Mapping[str, ImageFacts]
     masks: Mapping[str, MaskFacts]
+    instances: Mapping[str, MaskFacts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -58,19 +63,20 @@ def scan(
     records: Sequence[Record],
     progress: Progress | None = None,
     convert: Convert = None,
-    task: TaskName = "segment",
+    tasks: Collection[TaskName] = SEGMENT,
 ) -> Facts:
-    """Measure every image and, to segment, every mask; what cannot be read has its reason in the facts' `error`.
+    """Measure every image and the masks that tasks need; what cannot be read has its reason in the facts' `error`.
 
     Args:
         records: what to read.
         progress: told about every image and every mask.
         convert: conversion after which mean, deviation and range are measured, so that they are those training sees.
-        task: which targets are wanted; those of other tasks need no reading.
+        tasks: which targets are wanted; boxes and labels need no reading.
     """
-    jobs = [*_image_jobs(records, convert), *(_mask_jobs(records) if task in MASKED else ())]
+    masks = _mask_jobs(records) if not set(MASKED).isdisjoint(tasks) else ()
+    jobs = [*_image_jobs(records, convert), *masks, *(_instance_jobs(records) if "instances" in tasks else ())]
     cache = ScanCache([path for job in jobs for path in job.paths], _variant(convert))
-    facts: dict[str, dict[str, Any]] = {"image": {}, "mask": {}}
+    facts: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
     missing = []
     for job in jobs:
         plain = cache.get(job.key, job.paths)
@@ -87,17 +93,17 @@ def scan(
                 progress(done, len(jobs))
     finally:
         note = cache.save()  # an interrupted scan goes on where it stopped
-    return Facts(facts["image"], facts["mask"], () if note is None else (note,))
+    return Facts(facts["image"], facts["mask"], facts["instances"], () if note is None else (note,))
 
 
-_KINDS: dict[str, type[ImageFacts] | type[MaskFacts]] = {"image": ImageFacts, "mask": MaskFacts}
+_KINDS: dict[str, type[ImageFacts] | type[MaskFacts]] = {"image": ImageFacts, "mask": MaskFacts, "instances": MaskFacts}
 
 
 @dataclass(frozen=True)
 class _Job:
     """One image or mask to measure."""
 
-    kind: Literal["image", "mask"]
+    kind: Literal["image", "mask", "instances"]
     id: str
     paths: tuple[Path, ...]
     measure: Callable[[], ImageFacts | MaskFacts]
@@ -125,9 +131,23 @@ def _mask_jobs(records: Sequence[Record]) -> Iterator[_Job]:
             files = {name: path.absolute() for name, path in record.mask.items()}
             yield _Job("mask", record.id, tuple(files.values()), partial(_measure_class_files, files))
         elif record.annotation is not None:
-            paths = (record.image.absolute(), *_annotation_files(record.annotation))
-            measure = partial(_measure_objects, record.annotation, record.image.absolute())
-            yield _Job("mask", record.id, paths, measure, _kinds_of_objects(record.annotation))
+            yield _job_of_objects("mask", record, record.annotation)
+
+
+def _instance_jobs(records: Sequence[Record]) -> Iterator[_Job]:
+    """Of what tells objects apart beside a mask."""
+    for record in records:
+        if record.instances is not None:
+            path = record.instances.absolute()
+            yield _Job("instances", record.id, (path,), partial(_measure_mask, path))
+        elif record.annotation is not None and record.mask is not None:
+            yield _job_of_objects("instances", record, record.annotation)
+
+
+def _job_of_objects(kind: Literal["mask", "instances"], record: Record, annotation: Annotation) -> _Job:
+    paths = (record.image.absolute(), *_annotation_files(annotation))
+    measure = partial(_measure_objects, annotation, record.image.absolute())
+    return _Job(kind, record.id, paths, measure, _kinds_of_objects(annotation))
 
 
 def _kinds_of_objects(annotation: Annotation) -> str:

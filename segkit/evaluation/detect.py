@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from segkit.data.objects import marked_boxes
 from segkit.errors import DataError
 from segkit.evaluation.estimates import Estimate, number, unit_name
+from segkit.evaluation.precision import PrecisionScores
 from segkit.inference.results import DetectionResult
-from segkit.metrics.average_precision import RECALLS, average_precisions, best_threshold, precision_curve, rank
-from segkit.metrics.detection import THRESHOLDS, Matches, box_overlaps, match
-from segkit.metrics.intervals import Interval, weighted_intervals
-from segkit.metrics.region import mean_of_counted
+from segkit.metrics.average_precision import best_threshold
+from segkit.metrics.detection import Matches, box_overlaps, match
 from segkit.ops.boxes import box_areas
 from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
 from segkit.visualization.boxes import boxes_side_by_side
@@ -24,7 +23,6 @@ RULE = (
     "AP is the mean over intersections over union of 0.50 to 0.95 and over classes that occur (pycocotools); regions "
     "marked as crowd or difficult are not counted"
 )
-MEASURES = ("ap", "ap50", "ap75", "ar")
 
 
 class DetectionTally:
@@ -49,9 +47,9 @@ class DetectionTally:
 
         Raises `DataError` where its boxes are not known.
         """
-        if sample.boxes is None or sample.record.annotation is None:
+        if sample.boxes is None or sample.record.marked is None:
             raise DataError(f"{sample.record.id} has no boxes; evaluating a detector needs them for every image")
-        reference, crowd = marked_boxes(sample.record.annotation, self.classes, prediction.size)
+        reference, crowd = marked_boxes(sample.record.marked, self.classes, prediction.size)
         of_classes = [
             _match(
                 reference.corners[reference.labels == index],
@@ -63,8 +61,7 @@ class DetectionTally:
         ]
         self._records.append(sample.record)
         self._matches.append(of_classes)
-        found, invented, missed = self._counts(of_classes)
-        return 2 * found / (2 * found + invented + missed) if found + invented + missed else float("nan")
+        return _f1(*self._counts(of_classes))
 
     def picture(self, sample: Sample, prediction: DetectionResult) -> tuple[NDArray[np.uint8], str]:
         """Reference and prediction beside each other."""
@@ -81,8 +78,6 @@ class DetectionTally:
         rows = []
         for record, of_classes in zip(self._records, self._matches, strict=True):
             found, invented, missed = self._counts(of_classes)
-            whole = found + invented + missed
-            f1 = 2 * found / (found + whole) if whole else float("nan")
             rows.append(
                 {
                     "image": record.id,
@@ -91,14 +86,15 @@ class DetectionTally:
                     "found": found,
                     "missed": missed,
                     "invented": invented,
-                    "f1": number(f1),
+                    "f1": number(_f1(found, invented, missed)),
                 }
             )
         return rows
 
     def scores(self, quick: bool) -> dict[str, Any]:
         """All scores, JSON-ready; `quick` leaves out the intervals and takes AP50, less noisy in short runs."""
-        per_class, means = self._estimates(quick)
+        precision = PrecisionScores(self._matches, self._records)
+        per_class, means = precision.estimates(quick)
         whole = {name: estimate.to_json() for name, estimate in means.items()}
         headline = "ap50" if quick else "ap"
         units = list(dict.fromkeys(record.unit for record in self._records))
@@ -115,7 +111,7 @@ class DetectionTally:
             "threshold": self.threshold,
             "dataset": whole,
             "classes": [self._class_row(index, per_class[index]) for index in range(self.classes.num_classes)],
-            "curves": [] if quick else [self._curve(index) for index in range(self.classes.num_classes)],
+            "curves": {} if quick else dict(zip(self.classes.names, precision.curves(), strict=True)),
         }
 
     def best_threshold(self) -> float | None:
@@ -132,40 +128,8 @@ class DetectionTally:
             objects += int(matches.objects[0])
         return found, invented, objects - found
 
-    def _of_class(self, index: int) -> list[Matches]:
-        """The matches of one class, one per image."""
-        return [of_classes[index] for of_classes in self._matches]
-
-    def _estimates(self, quick: bool) -> tuple[list[dict[str, Estimate]], dict[str, Estimate]]:
-        """The measures of each class, and their means over the classes that occur."""
-        rankings = [rank(self._of_class(index)) for index in range(self.classes.num_classes)]
-
-        def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-            """(R, 4 * (K + 1)) measures of every class and their means, from how often an image counts (R, N)."""
-            values = np.stack([_measures(*average_precisions(ranking, weights)) for ranking in rankings], axis=1)
-            return np.concatenate([values, mean_of_counted(values.swapaxes(1, 2))[:, None]], axis=1).reshape(
-                len(weights), -1
-            )
-
-        values = statistic(np.ones((1, len(self._records))))[0]
-        intervals = None if quick else self._intervals(statistic)
-        found = [
-            Estimate(float(value), None if intervals is None or np.isnan(value) else intervals[place])
-            for place, value in enumerate(values)
-        ]
-        rows = [
-            dict(zip(MEASURES, found[start : start + len(MEASURES)], strict=True))
-            for start in range(0, len(found), len(MEASURES))
-        ]
-        return rows[:-1], rows[-1]
-
-    def _intervals(self, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> list[Interval] | None:
-        units = {unit: place for place, unit in enumerate(dict.fromkeys(record.unit for record in self._records))}
-        places = [units[record.unit] for record in self._records]
-        return weighted_intervals(len(units), lambda counts: statistic(counts[:, places]))
-
     def _class_row(self, index: int, found: dict[str, Estimate]) -> dict[str, Any]:
-        matches = self._of_class(index)
+        matches = [of_classes[index] for of_classes in self._matches]
         counts = [self._counts([one]) for one in matches]
         return {
             "name": self.classes.names[index],
@@ -178,19 +142,12 @@ class DetectionTally:
             "invented": sum(invented for _, invented, _ in counts),
         }
 
-    def _curve(self, index: int) -> dict[str, Any]:
-        """Precision over recall at an overlap of one half."""
-        precision = precision_curve(rank(self._of_class(index)))
-        values = [] if precision is None else precision.round(4).tolist()
-        return {"name": self.classes.names[index], "recall": RECALLS.round(2).tolist(), "precision": values}
+
+def _f1(found: int, invented: int, missed: int) -> float:
+    """NaN where there is neither an object nor a box."""
+    return 2 * found / (2 * found + invented + missed) if found + invented + missed else float("nan")
 
 
 def _match(references: NDArray[Any], crowd: NDArray[np.bool_], boxes: NDArray[Any], scores: NDArray[Any]) -> Matches:
     overlaps = box_overlaps(boxes, references, crowd)
     return match(overlaps, scores, box_areas(boxes), box_areas(references), crowd)
-
-
-def _measures(precisions: NDArray[np.float64], recalls: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R, 4) AP, AP50, AP75 and AR from precision and highest recall (R, areas, thresholds) of one class."""
-    of_all, at75 = precisions[:, 0], int(np.flatnonzero(np.isclose(THRESHOLDS, 0.75))[0])
-    return np.stack([of_all.mean(axis=1), of_all[:, 0], of_all[:, at75], recalls[:, 0].mean(axis=1)], axis=1)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.metrics import MINIMUM_UNITS, Interval, bootstrap_intervals
+from segkit.metrics import MINIMUM_UNITS, Interval, bootstrap_intervals, weighted_intervals
 from segkit.structures import Record
 
 Statistic = Callable[[NDArray[Any]], NDArray[np.float64]]
@@ -37,12 +37,25 @@ def estimates(
         counted_units: for each score the number of units that say something about it; below ten it has no interval.
         quick: whether to leave out the intervals.
     """
-    values = statistic(unit_sums.sum(axis=0))
     intervals = None if quick else bootstrap_intervals(unit_sums, statistic)
-    if intervals is None:
-        return [Estimate(float(value), None) for value in values]
-    enough = [count >= MINIMUM_UNITS for count in counted_units]
-    return [Estimate(float(v), i if e else None) for v, i, e in zip(values, intervals, enough, strict=True)]
+    return _joined(statistic(unit_sums.sum(axis=0)), intervals, counted_units)
+
+
+def weighted_estimates(
+    records: Sequence[Record], statistic: Statistic, counted_units: Sequence[int], quick: bool
+) -> list[Estimate]:
+    """As `estimates` for scores that are no function of sums over units.
+
+    Args:
+        records: the N images.
+        statistic: how often data sets hold each image (R, N) to scores (R, S).
+        counted_units: as of `estimates`.
+        quick: as of `estimates`.
+    """
+    positions = _positions([record.unit for record in records])
+    places = [positions[record.unit] for record in records]
+    intervals = None if quick else weighted_intervals(len(positions), lambda counts: statistic(counts[:, places]))
+    return _joined(statistic(np.ones((1, len(records))))[0], intervals, counted_units)
 
 
 def sum_by_unit(per_image: NDArray[Any], records: Sequence[Record]) -> tuple[list[str], NDArray[Any]]:
@@ -61,6 +74,16 @@ def unit_name(records: Sequence[Record]) -> str:
 def number(value: float) -> float | None:
     """`value` for JSON and CSV, which have no NaN: None."""
     return None if math.isnan(value) else float(value)
+
+
+def _joined(
+    values: NDArray[np.float64], intervals: Sequence[Interval] | None, counted_units: Sequence[int]
+) -> list[Estimate]:
+    """Values with the intervals of those that enough units say something about."""
+    if intervals is None:
+        return [Estimate(float(value), None) for value in values]
+    enough = [count >= MINIMUM_UNITS for count in counted_units]
+    return [Estimate(float(v), i if e else None) for v, i, e in zip(values, intervals, enough, strict=True)]
 
 
 def _positions(names: Sequence[Hashable]) -> dict[Any, int]:

@@ -22,6 +22,9 @@ from segkit.structures import ClassMap, TaskName
 METRICS = "metrics.json"
 PER_IMAGE = "per_image.csv"
 
+IMAGE_SCORE: Mapping[TaskName, str] = {"segment": "dice", "instances": "ap50", "detect": "f1", "classify": "correct"}
+"""Column of the table of images that says how good a prediction is; NaN, an empty cell, where nothing counts."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -13,7 +13,7 @@ from segkit.data.folds import Folds, cut_folds
 from segkit.data.opening import open_dataset
 from segkit.errors import UsageError
 from segkit.evaluation.evaluate import evaluate_folds
-from segkit.evaluation.result import Evaluation
+from segkit.evaluation.result import IMAGE_SCORE, Evaluation
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.evaluate import write_evaluations
@@ -28,20 +28,11 @@ from segkit.modelfile import RUN_ENSEMBLE, save_ensemble
 from segkit.ops.files import make_folder
 from segkit.ops.words import counted
 from segkit.report import write_report
-from segkit.structures import TaskName
 
 RULE = (
     "each image was predicted by the network that was not trained on it; as the epoch of each network was chosen by "
     "these images, the score is a little better than on new ones"
 )
-
-PER_IMAGE_SCORE: Mapping[TaskName, str] = {
-    "segment": "dice",
-    "instances": "ap50",
-    "detect": "f1",
-    "classify": "correct",
-}
-"""Column of the table of images that says how good one is."""
 
 
 def start_folds(config: ExperimentConfig, output: Path | None, only: int | None, teller: Teller) -> Run:
@@ -202,7 +193,7 @@ def _join(run: Run, folds: Sequence[Run], teller: Teller) -> None:
 def _score_of(evaluation: Evaluation, fold: Sequence[Any]) -> float | None:
     """Mean over a fold's images of their Dice, or of whether they are right; None where none counts."""
     ids = {record.id for record in fold}
-    column = PER_IMAGE_SCORE[evaluation.task]
+    column = IMAGE_SCORE[evaluation.task]
     rows: list[Mapping[str, Any]] = [row for row in evaluation.per_image if row["image"] in ids]
     values = [row[column] for row in rows if row[column] is not None]
     return sum(values) / len(values) if values else None

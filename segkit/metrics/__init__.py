@@ -2,7 +2,13 @@
 
 from segkit.metrics.boundary import BoundaryScores, boundary_scores
 from segkit.metrics.classification import top_k_correct
-from segkit.metrics.intervals import MINIMUM_UNITS, Interval, bootstrap_interval, bootstrap_intervals
+from segkit.metrics.intervals import (
+    MINIMUM_UNITS,
+    Interval,
+    bootstrap_interval,
+    bootstrap_intervals,
+    weighted_intervals,
+)
 from segkit.metrics.permutation import sign_flip_p
 from segkit.metrics.region import RegionScores, confusion_matrix
 
@@ -17,4 +23,5 @@ __all__ = [
     "confusion_matrix",
     "sign_flip_p",
     "top_k_correct",
+    "weighted_intervals",
 ]

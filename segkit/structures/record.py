@@ -45,6 +45,7 @@ class Record:
         annotation: the objects marked in it; the mask is drawn from them where there is no mask file.
         channel_files: further files of the same size, whose channels follow the image's.
         instances: the file whose values number the objects, where it is not the mask itself.
+        boxes: the objects to detect where `annotation` tells those of a mask.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Record:
     annotation: Annotation | None = None
     channel_files: tuple[Path, ...] = ()
     instances: Path | None = None
+    boxes: Annotation | None = None
 
     @property
     def image_files(self) -> tuple[Path, ...]:
@@ -74,7 +76,12 @@ class Record:
         """The labels that tell what it shows: its own to classify, those of its objects to detect, none to segment."""
         if task == "classify":
             return () if self.label is None else (self.label,)
-        return self.annotation.labels if task == "detect" and self.annotation is not None else ()
+        return self.marked.labels if task == "detect" and self.marked is not None else ()
+
+    @property
+    def marked(self) -> Annotation | None:
+        """The objects to detect."""
+        return self.annotation if self.boxes is None else self.boxes
 
     @property
     def unit(self) -> str:

@@ -323,7 +323,7 @@ def test_table_of_labels(tmp_path: Path) -> None:
     listing = list_records(tmp_path)
     assert listing.task == "classify"
     assert [(record.id, record.label) for record in listing.records] == [("photos/a", "cat")]
-    assert found(listing, "unknown-label").files == ("photos/b.png",)
+    assert found(listing, "missing-label").files == ("photos/b.png",)
     assert found(listing, "duplicate-id").files == ("photos/a.png",)
     assert found(listing, "duplicate-id").records == ("photos/a",)
 
@@ -414,7 +414,7 @@ def test_of_two_targets_the_task_decides(both_targets: Path) -> None:
         ("a", "cat", None),
         ("c", "dog", None),
     ]
-    assert (labels.task, [found.code for found in labels.findings]) == ("classify", ["unknown-label"])
+    assert (labels.task, [found.code for found in labels.findings]) == ("classify", ["missing-label"])
     assert list_records(both_targets, task="segment").records == masks.records
 
 

@@ -90,18 +90,3 @@ def test_objects_that_nothing_tells_apart_are_refused(tmp_path: Path, sample: Pa
         (tmp_path / ("cat", "dog")[number % 2] / file.name).write_bytes(file.read_bytes())
     with pytest.raises(UsageError, match=r"does not tell objects apart; --task instances takes outlines"):
         open_dataset(tmp_path, task="instances")
-
-
-def test_tables_beside_masks_say_what_is_wrong(sample: Path, tmp_path: Path) -> None:
-    import shutil
-
-    data = tmp_path / "data"
-    shutil.copytree(sample, data)
-    with (data / "boxes.csv").open("a") as file:
-        file.write("images/gone.png,9,round_cell,1,2,3,4\n")
-    found = open_dataset(data, task="detect").errors
-    assert [(one.code, one.files) for one in found] == [("missing-image", ("images/gone.png",))]
-    with (data / "boxes.csv").open("a") as file:
-        file.write("images/cells_000.png,9,round_cell,1,two,3,4\n")
-    with pytest.raises(UsageError, match=r"1, two, 3, 4 of images/cells_000.png is no box"):
-        open_dataset(data, task="detect")

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from segkit.data.class_file import ClassFile, read_class_file
-from segkit.data.findings import Finding
+from segkit.data.findings import Finding, shown
+from segkit.data.rules import finding
 from segkit.data.unpacking import is_archive
 from segkit.data.volumes import expand_volumes
 from segkit.errors import UsageError
 from segkit.registry import Registry
-from segkit.structures import MASKED, Record, TaskName
+from segkit.structures import Record, TaskName
+
+OBJECT = "object"
+"""What objects are called whose class nothing names."""
 
 
 @dataclass(frozen=True)
@@ -104,21 +108,40 @@ def list_records(
 
 
 def told_apart(listing: Listing) -> Listing:
-    """A listing of masks as one of objects; raises `UsageError` where nothing tells the objects of a mask apart."""
-    records = listing.records
-    if listing.task not in MASKED or not all(_has_objects(record) for record in records):
+    """A listing of masks as one of objects, which are outlines, or the numbers in `instances` or in the masks.
+
+    Where some images have outlines or files of numbers, the others have no target, which is a finding; where none has,
+    the values of the masks are the numbers. Raises `UsageError` where nothing tells the objects of a mask apart.
+    """
+    told = [record for record in listing.records if record.instances is not None or record.annotation is not None]
+    if listing.task == "segment" and any(record.instances is not None or _is_outlined(record) for record in told):
+        kept = {record.id for record in told}
+        without = [shown(record.image, listing.root) for record in listing.records if record.id not in kept]
+        message = f"images of which no file tells the objects apart ({len(without)}): add them, or take the images out"
+        missing = (finding("missing-mask", message, without),) if without else ()
+        return replace(listing, task="instances", records=tuple(told), findings=(*listing.findings, *missing))
+    if listing.task != "segment" or not all(isinstance(record.mask, Path) for record in listing.records):
         raise UsageError(
             f"{listing.root} was read as {listing.layout}, which does not tell objects apart; --task instances takes "
             "outlines of objects, or files whose values number them: as masks, or in instances/ beside the masks"
         )
-    if listing.numbered or any(record.annotation or record.instances for record in records):
+    if listing.numbered:
         return replace(listing, task="instances")
+    declared = listing.declared_classes()
+    if declared is not None and len(set(declared.ids) - set(declared.ignored)) > 2:
+        raise UsageError(
+            f"the masks of {listing.root} name the classes of {Path(declared.source).name} and do not tell objects "
+            "apart; put files whose values number the objects into instances/ beside them"
+        )
     note = "objects: every value but 0 in a mask is one of them, as --task instances takes it"
-    return replace(listing, task="instances", numbered=True, notes=(*listing.notes, note))
+    one_class = ClassFile.from_names(("background", OBJECT), "--task instances")
+    return replace(
+        listing, task="instances", numbered=True, declared=declared or one_class, notes=(*listing.notes, note)
+    )
 
 
-def _has_objects(record: Record) -> bool:
-    return record.instances is not None or record.annotation is not None or isinstance(record.mask, Path)
+def _is_outlined(record: Record) -> bool:
+    return record.annotation is not None and any(one.region is not None for one in record.annotation.objects)
 
 
 def _format_of(root: Path, name: str | None) -> Format:

@@ -23,6 +23,7 @@ SPLITS = {
 
 IMAGE_WORDS = ("images", "image", "imgs", "img")
 MASK_WORDS = ("masks", "mask", "labels", "label", "annotations", "annotation", "annots", "annot")
+INSTANCE_WORDS = ("instances", "instance", "instance_masks", "instance_labels", "object_numbers")
 CLASS_FILES = ("classes.csv", "classes.txt", "label_colors.txt", "labelmap.txt", "class_dict.csv")
 
 _SPLIT, _IMAGE, _MASK = ("|".join(sorted(words, key=len, reverse=True)) for words in (SPLITS, IMAGE_WORDS, MASK_WORDS))

@@ -215,10 +215,14 @@ def _unlabelled(export: Export, root: Path) -> list[Finding]:
     without = [shown(one.image, root) for one in export.images if not one.labels]
     several = [shown(one.image, root) for one in export.images if len(one.labels) > 1]
     return [
-        finding("unknown-label", message, files)
-        for message, files in (
-            (f"images without a label ({len(without)}): label them, or take them out", without),
-            (f"images of several labels ({len(several)}): an image is of one class here; keep one label", several),
+        finding(code, message, files)
+        for code, message, files in (
+            ("missing-label", f"images without a label ({len(without)}): label them, or take them out", without),
+            (
+                "unknown-label",
+                f"images of several labels ({len(several)}): an image is of one class here; keep one label",
+                several,
+            ),
         )
         if files
     ]

@@ -1,118 +1,182 @@
-"""Further targets of images that lie beside their masks: `boxes.csv`, `labels.csv`, and files of numbers."""
+"""Targets of images that lie beside them in tables, `boxes.csv` and `labels.csv`, and files of numbers beside masks."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 
+from segkit.data.class_file import ClassFile, read_class_file
 from segkit.data.csv_table import read_columns, read_rows, require_columns
-from segkit.data.findings import Finding
+from segkit.data.findings import Finding, shown
 from segkit.data.formats._base import Listing
-from segkit.data.formats._folders import finding_of_files
-from segkit.errors import UsageError
-from segkit.structures import Annotation, ObjectAnnotation, Record, TaskName
+from segkit.data.formats._beside import apply_split_files
+from segkit.data.formats._folders import (
+    INSTANCE_WORDS,
+    ImageFiles,
+    find_class_file,
+    finding_of_files,
+    holds_images,
+)
+from segkit.data.formats._ids import duplicate_ids, unique_ids
+from segkit.data.formats._layout import Part
+from segkit.data.formats._marked import foreground_of
+from segkit.data.formats._pairing import find_rule
+from segkit.data.rules import finding
+from segkit.structures import Annotation, Box, ObjectAnnotation, Record, TaskName
 
-BOXES, LABELS, INSTANCES = "boxes.csv", "labels.csv", "instances"
+BOXES, LABELS = "boxes.csv", "labels.csv"
 SIDES = ("x_min", "y_min", "x_max", "y_max")
+COLUMNS: Mapping[str, Sequence[str]] = {BOXES: ("image", "class", *SIDES), LABELS: ("image", "label")}
+"""What each table needs; it may have further columns."""
+
+Row = dict[str, str]
 
 
-def with_targets(listing: Listing, task: TaskName | None) -> Listing:
-    """The listing of images and masks with the targets of another task, where a table beside them has these.
+def table_of(root: Path, task: TaskName | None) -> Path | None:
+    """The table in a folder that has the targets of a task, None where there is none."""
+    name = {"detect": BOXES, "classify": LABELS}.get(task or "")
+    return root / name if name is not None and (root / name).is_file() else None
 
-    `boxes.csv` has the columns `image,class,x_min,y_min,x_max,y_max`, in pixels, the last two exclusive; an image it
-    does not name has no object. `labels.csv` has `image,label`; an image it does not name has no label. Files in
-    `instances/` number the objects of the masks.
 
-    Raises `UsageError` for a table without its columns, or with a side of a box that is no number.
+def list_table(root: Path, layout: str, parts: Sequence[Part], table: Path) -> Listing:
+    """The images of these parts with the targets that a table beside them has.
+
+    Of `boxes.csv` the sides are in pixels, the last two exclusive, and an image without a row shows no object. Of
+    `labels.csv` an image without a row has no label, which is a finding; so is whatever is wrong with a row.
+
+    Raises `UsageError` for a table without its columns.
     """
-    if task == "detect" and (listing.root / BOXES).is_file():
-        return _with_boxes(listing, listing.root / BOXES)
-    if task == "classify" and (listing.root / LABELS).is_file():
-        return _with_labels(listing, listing.root / LABELS)
-    if task == "instances" and (listing.root / INSTANCES).is_dir():
-        files = {file.stem: file for file in (listing.root / INSTANCES).iterdir() if file.is_file()}
-        records = tuple(replace(record, instances=files.get(Path(record.id).name)) for record in listing.records)
-        return replace(listing, records=records)
-    return listing
-
-
-def _with_boxes(listing: Listing, table: Path) -> Listing:
-    require_columns(table, read_columns(table), ("image", "class", *SIDES))
-    records = _Records(listing)
-    objects: defaultdict[str, list[ObjectAnnotation]] = defaultdict(list)
-    for row in read_rows(table):
-        record = records.find(row["image"])
-        if record is not None:
-            objects[record.id].append(ObjectAnnotation(row["class"], _box(row, table)))
-    annotated = tuple(
-        replace(record, mask=None, annotation=Annotation(tuple(objects[record.id]), table))
-        for record in listing.records
+    require_columns(table, read_columns(table), COLUMNS[table.name])
+    images = [(part, ImageFiles.below(part.images)) for part in parts]
+    listed = [Record(id_, file, split=part.split) for part, files in images for id_, file in files.files.items()]
+    records, id_notes = unique_ids(listed)
+    assigned = apply_split_files(root, records)
+    rows = _Rows.of(root, table, assigned.records)
+    fill = _with_boxes if table.name == BOXES else _with_labels
+    filled, findings = fill(assigned.records, rows, table, root)
+    repeated = [file for _, files in images for file in files.repeated]
+    return Listing(
+        root=root,
+        layout=layout,
+        task="detect" if table.name == BOXES else "classify",
+        records=tuple(sorted(filled, key=lambda record: record.id)),
+        declared=_declared(
+            root, {one.label for record in filled if record.annotation for one in record.annotation.objects}
+        ),
+        notes=(f"{'boxes' if table.name == BOXES else 'labels'} from {table.name}", *id_notes, *assigned.notes),
+        findings=(*rows.findings(table), *findings, *duplicate_ids(repeated, filled, root), *assigned.findings),
     )
+
+
+def with_numbers(listing: Listing, parts: Sequence[Part]) -> Listing:
+    """The listing of images and masks with the files in `instances/` whose values number the objects of the masks.
+
+    Files pair with images as masks do.
+    """
+    numbers: dict[Path, Path] = {}
+    found: set[Path] = set()
+    for part in parts:
+        folder = _numbers_of(part, listing.root)
+        if folder is not None:
+            images, files = ImageFiles.below(part.images).files, ImageFiles.below(folder).files
+            pairs = find_rule(images, files).pairs(images, files)
+            numbers |= {images[id_]: files[name] for id_, name in pairs.items()}
+            found.update(files.values())
+    orphans = sorted(found - set(numbers.values()))
+    message = "files of numbered objects without an image ({n}): add the images, or take the files out"
     return replace(
         listing,
-        task="detect",
-        layout=f"{listing.layout}, boxes from {table.name}",
-        records=annotated,
-        class_file=None,
-        findings=(*listing.findings, *records.absent(table)),
+        records=tuple(replace(record, instances=numbers.get(record.image)) for record in listing.records),
+        findings=(*listing.findings, *finding_of_files("orphan-mask", message, orphans, listing.root)),
     )
 
 
-def _with_labels(listing: Listing, table: Path) -> Listing:
-    require_columns(table, read_columns(table), ("image", "label"))
-    records = _Records(listing)
-    labels: dict[str, str] = {}
-    for row in read_rows(table):
-        record = records.find(row["image"])
-        if record is not None and labels.setdefault(record.id, row["label"]) != row["label"]:
-            raise UsageError(f"{table} labels {row['image']} as {labels[record.id]} and {row['label']}; give it one")
-    labelled = tuple(
-        replace(record, mask=None, label=labels[record.id]) for record in listing.records if record.id in labels
-    )
-    return replace(
-        listing,
-        task="classify",
-        layout=f"{listing.layout}, labels from {table.name}",
-        records=labelled,
-        class_file=None,
-        findings=(*listing.findings, *records.absent(table)),
-    )
+def _numbers_of(part: Part, root: Path) -> Path | None:
+    """The folder of numbers beside the images of a part, or called like the part in that of the data set."""
+    folders = [
+        folder
+        for word in INSTANCE_WORDS
+        for folder in (part.images.parent / word, root / word / part.images.name, root / word)
+    ]
+    return next((folder for folder in folders if folder.is_dir() and holds_images(folder)), None)
 
 
-class _Records:
-    """Finds the records that a table names: by path from the data set's folder, by file name, or by id."""
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a table: by id of the record they are about, and the names of images that are not there."""
 
-    def __init__(self, listing: Listing) -> None:
-        self._by_name: dict[str, Record] = {}
-        for record in listing.records:
-            path = record.image.relative_to(listing.root).as_posix()
-            for name in (record.id, record.image.name, path):
-                self._by_name[name] = record
-        self._unknown: list[Path] = []
-        self._root = listing.root
+    of_record: Mapping[str, Sequence[Row]]
+    absent: Sequence[str]
 
-    def find(self, name: str) -> Record | None:
-        """The record of that name; None, and remembered, where there is none."""
-        found = self._by_name.get(name.replace("\\", "/").removeprefix("./"))
-        if found is None:
-            self._unknown.append(self._root / name)
-        return found
+    @classmethod
+    def of(cls, root: Path, table: Path, records: Sequence[Record]) -> _Rows:
+        """Images are named by path from the folder of the data set, by id, or by a file name that is there once."""
+        names = Counter(record.image.name for record in records)
+        by_name = {record.image.name: record for record in records if names[record.image.name] == 1}
+        by_name |= {record.id: record for record in records}
+        by_name |= {shown(record.image, root): record for record in records}
+        of_record: defaultdict[str, list[Row]] = defaultdict(list)
+        absent = dict[str, None]()
+        for row in read_rows(table):
+            name = row["image"].replace("\\", "/").removeprefix("./")
+            if name in by_name:
+                of_record[by_name[name].id].append(row)
+            else:
+                absent[row["image"]] = None
+        return cls(of_record, list(absent))
 
-    def absent(self, table: Path) -> Sequence[Finding]:
-        """What a table named in vain."""
-        missing = list(dict.fromkeys(self._unknown))
-        message = f"{table.name} names {{n}} images that are not there; remove their rows, or add the images"
-        return finding_of_files("missing-image", message, missing, self._root)
+    def findings(self, table: Path) -> Iterator[Finding]:
+        """What the table names in vain."""
+        if self.absent:
+            message = (
+                f"{table.name} names images that are not there ({len(self.absent)}): add them, or take their rows out"
+            )
+            yield finding("missing-image", message, self.absent)
 
 
-def _box(row: dict[str, str], table: Path) -> tuple[float, float, float, float]:
+def _with_boxes(records: Sequence[Record], rows: _Rows, table: Path, root: Path) -> tuple[list[Record], list[Finding]]:
+    """Every image with its boxes, and the findings about those of which a row is no box."""
+    filled, broken = [], dict[str, str]()
+    for record in records:
+        own = [(row, _box(row)) for row in rows.of_record.get(record.id, ())]
+        wrong = next((row for row, box in own if box is None or not row["class"]), None)
+        if wrong is None:
+            objects = tuple(ObjectAnnotation(row["class"], box) for row, box in own)
+            filled.append(replace(record, annotation=Annotation(objects, table)))
+        else:
+            broken[shown(record.image, root)] = ", ".join(wrong[column] or "nothing" for column in ("class", *SIDES))
+    if not broken:
+        return filled, []
+    reasons = "; ".join(f"{file}: {given}" for file, given in list(broken.items())[:3])
+    message = f"{table.name}: rows of {len(broken)} images are no class and four numbers ({reasons}); correct them"
+    return filled, [finding("unreadable-annotation", message, broken)]
+
+
+def _with_labels(records: Sequence[Record], rows: _Rows, table: Path, root: Path) -> tuple[list[Record], list[Finding]]:
+    """The images with one label, and the findings about the others."""
+    labels = {record.id: {row["label"] for row in rows.of_record.get(record.id, ())} - {""} for record in records}
+    filled = [replace(record, label=min(labels[record.id])) for record in records if len(labels[record.id]) == 1]
+    without = [record.image for record in records if not labels[record.id]]
+    several = [record.image for record in records if len(labels[record.id]) > 1]
+    message = f"images without a label in {table.name} ({{n}}): label them, or take them out"
+    findings = finding_of_files("missing-label", message, without, root)
+    message = f"images of several labels in {table.name} ({{n}}): an image is of one class here; keep one row each"
+    return filled, [*findings, *finding_of_files("unknown-label", message, several, root)]
+
+
+def _box(row: Row) -> Box | None:
     try:
         left, top, right, bottom = (float(row[side]) for side in SIDES)
     except ValueError:
-        given = ", ".join(row[side] for side in SIDES)
-        raise UsageError(
-            f"{table}: {given} of {row['image']} is no box; expected four numbers, {', '.join(SIDES)}"
-        ) from None
-    return left, top, right, bottom
+        return None
+    return None if any(map(isnan, (left, top, right, bottom))) else (left, top, right, bottom)
+
+
+def _declared(root: Path, labels: set[str]) -> ClassFile | None:
+    """The classes of objects in the class file beside the masks, where it knows any of the labels."""
+    file = find_class_file(root)
+    declared = None if file is None else foreground_of(read_class_file(file))
+    return declared if declared is not None and not labels.isdisjoint(declared.names) else None

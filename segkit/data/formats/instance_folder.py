@@ -8,15 +8,13 @@ from typing import ClassVar
 
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._examples import scenes
-from segkit.data.formats._folders import IMAGE_WORDS, SPLITS, holds_images, subfolders
+from segkit.data.formats._folders import IMAGE_WORDS, INSTANCE_WORDS, SPLITS, holds_images, subfolders
 from segkit.data.formats._layout import Part, find_layout
 from segkit.data.formats._parts import list_parts
 from segkit.data.image_io import write_image
 from segkit.errors import DataError
 from segkit.ops.files import make_folder
 from segkit.structures import TaskName
-
-INSTANCE_WORDS = ("instances", "instance", "instance_masks", "instance_labels", "object_numbers")
 
 
 @FORMATS.register("instance-folder")

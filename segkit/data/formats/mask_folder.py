@@ -11,7 +11,7 @@ from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._examples import scenes
 from segkit.data.formats._layout import find_layout
 from segkit.data.formats._parts import list_parts
-from segkit.data.formats._targets_beside import with_targets
+from segkit.data.formats._targets_beside import list_table, table_of, with_numbers
 from segkit.data.formats._writing import (
     PLAIN_SUFFIXES,
     WRITERS,
@@ -40,7 +40,7 @@ class MaskFolder:
 
     Masks are one file per image, one folder per class (`masks/CLASS/NAME.png`), or one file per class
     (`NAME_CLASS.png`). Beside them may lie further targets: `boxes.csv` (`image,class,x_min,y_min,x_max,y_max`),
-    `labels.csv` (`image,label`), and in `instances/` files whose values number the objects.
+    `labels.csv` (`image,label`), and in `instances/` files whose values number the objects of the masks.
     """
 
     rank: ClassVar[int] = 1
@@ -54,7 +54,11 @@ class MaskFolder:
         layout = find_layout(root) if root.is_dir() else None
         if layout is None or not layout.parts:
             raise DataError(f"{root} has no folder of masks beside a folder of images; expected images/ and masks/")
-        return with_targets(list_parts(root, layout.description, layout.parts), task)
+        table = table_of(root, task)
+        if table is not None:
+            return list_table(root, layout.description, layout.parts, table)
+        listing = list_parts(root, layout.description, layout.parts)
+        return with_numbers(listing, layout.parts) if task == "instances" else listing
 
     def example(self, root: Path) -> None:
         """Write six images in one folder, their masks, classes, groups and parts."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from segkit.data.findings import Finding, shown
-from segkit.data.formats._base import FORMATS, Listing
+from segkit.data.formats._base import FORMATS, OBJECT, Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._examples import scenes
 from segkit.data.formats._folders import (
@@ -27,9 +27,6 @@ from segkit.data.rules import finding
 from segkit.errors import DataError
 from segkit.ops.files import make_folder
 from segkit.structures import Annotation, MaskFile, ObjectAnnotation, Record, TaskName
-
-OBJECT = "object"
-"""What objects are called whose folder names no class."""
 
 
 @FORMATS.register("object-files")

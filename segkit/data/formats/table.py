@@ -174,7 +174,7 @@ def _without_target(images: Sequence[str], target: str) -> list[Finding]:
     """An image that does not exist is no matter of names: reading it says so."""
     if not images:
         return []
-    code, what = ("missing-mask", "an existing mask") if target == "mask" else ("unknown-label", "a label")
+    code, what = ("missing-mask", "an existing mask") if target == "mask" else ("missing-label", "a label")
     message = f"images without {what} ({len(images)}): fill the column {target}, or take the rows out"
     return [finding(code, message, images)]
 

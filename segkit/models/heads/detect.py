@@ -124,8 +124,7 @@ def build_detect_head(
     """The head with the options a user can set; see `DetectHead`.
 
     The paper has 256 channels, 4 convolutions and 5 levels: 7.3 thousand million multiply-adds for an image of 256 x
-    256, against 0.6 by default, beside 1.0 of the plain backbone of width 32 at half the resolution. A training step
-    of both on a processor then takes 8 times as long.
+    256, against 0.6 by default, beside 1.0 of the plain backbone of width 32 at half the resolution.
     """
     return DetectHead(specs, num_classes, channels, convolutions, finest_stride, levels)
 

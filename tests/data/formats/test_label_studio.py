@@ -217,7 +217,7 @@ def test_choices_are_labels_unless_they_are_about_a_region(tmp_path: Path) -> No
     listing = list_records(root, task="classify")
     assert {record.id: record.label for record in listing.records} == {"a": "benign", "d": "malign"}
     assert [(found.code, found.files) for found in listing.findings] == [
-        ("unknown-label", ("c.png",)),
+        ("missing-label", ("c.png",)),
         ("unknown-label", ("b.png",)),
     ]
     assert list_records(root).task == "detect"

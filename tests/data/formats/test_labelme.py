@@ -250,7 +250,7 @@ def test_flags_are_labels(datasets: Callable[[str], Path], tmp_path: Path) -> No
     listing = list_records(tmp_path)
     assert [(record.id, record.label) for record in listing.records] == [("a", "cat")]
     assert [(found.code, found.files) for found in listing.findings] == [
-        ("unknown-label", ("c.png",)),
+        ("missing-label", ("c.png",)),
         ("unknown-label", ("b.png",)),
     ]
     assert "left out, because they are flagged __ignore__: 1 image" in listing.notes

@@ -264,7 +264,7 @@ def test_nothing_of_the_patient_leaves_the_file(
             damaged[place] = generator.integers(256)
         (tmp_path / f"damaged{number}.dcm").write_bytes(damaged)
     files = sorted(tmp_path.glob("*.dcm"))
-    facts = scan([Record(file.stem, file) for file in files], task="classify")
+    facts = scan([Record(file.stem, file) for file in files], tasks={"classify"})
     said = [str(facts), capfd.readouterr().out, capfd.readouterr().err, caplog.text]
     for file in files:
         for read in (read_raster, read_grid, open_volume):
