@@ -83,7 +83,7 @@ def resolve_class_map(
         decision = _resolve_ids(read, declared, masks)
         if objects is not None:
             name = decision.class_map.names[decision.class_map.ids.index(objects)]
-            said = f"masks number objects, as the layout says: every object is {name}"
+            said = f"masks number objects, as the layout says: each is of the class {name}"
             decision = replace(decision, notes=(said, *decision.notes))
     source = (f"classes from {Path(declared.source).name}",) if declared else ()
     altered = {name: facts for name, facts in readable.items() if name not in (*masks, *strangers)}

@@ -105,7 +105,7 @@ def _subtitle(run: RunFiles) -> str:
     model, task = run.config.get("model") or {}, run.scores.get("task") or run.config.get("task")
     network = " on ".join(str(part) for part in (model.get("decoder"), model.get("backbone")) if part)
     heads = run.config.get("heads") or [task]
-    spoken = " and ".join(_SPOKEN[head] for head in heads if head in _SPOKEN)
+    spoken = ", ".join(_SPOKEN[head] for head in heads if head in _SPOKEN)
     return " · ".join(part for part in (spoken, network, run.config.get("path")) if part)
 
 

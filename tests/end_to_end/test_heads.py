@@ -47,7 +47,7 @@ def test_one_run_of_three_heads_leaves_scores_of_each(run: segkit.Run) -> None:
     assert further["detect"]["metric"] == "AP"
     assert further["classify"]["metric"] == "top-1 accuracy"
     page = run.report.read_text()
-    assert "Segmentation and Detection and Classification" in page
+    assert "Segmentation, Detection, Classification" in page
     assert "Other heads" in page
     assert run.config.heads == ("segment", "detect", "classify")
     log = (run.folder / "metrics.csv").read_text().splitlines()[0]

@@ -19,7 +19,7 @@ from segkit.data.samples import load_sample
 from segkit.data.synthetic import write_sample
 from segkit.errors import DataError
 
-SAID = "masks number objects, as the layout says: every object is "
+SAID = "masks number objects, as the layout says: each is of the class "
 
 
 def write(path: Path, values: np.ndarray) -> None:
