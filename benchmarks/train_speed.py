@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from segkit.data.loader import Draw, EpochSampler
 from segkit.losses import create_loss
-from segkit.tasks import SegmentTask
+from segkit.tasks import PixelTask
 from segkit.training import TrainingConfig
 from segkit.training.fit import fit
 
@@ -99,7 +99,7 @@ def ours(network: nn.Module, batches: Batches, steps: int, device: str) -> float
     with tempfile.TemporaryDirectory() as folder:
         fit(
             Outputs(network),
-            SegmentTask(create_loss("ce_dice", NUM_CLASSES)),
+            PixelTask("segment", create_loss("ce_dice", NUM_CLASSES)),
             loader_of(batches, steps),
             lambda _: {"score": 0.0},
             lambda _model, _scores: None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from segkit.losses import create_loss
 from segkit.models.config import ModelConfig
 from segkit.structures import TaskName
-from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, InstancesTask, SegmentTask, Task
+from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, PixelTask, Task
 from segkit.training.config import TrainingConfig
 
 CLASSIFICATION_LOSS = "ce"
@@ -36,10 +36,8 @@ def _task_of(head: TaskName, config: TrainingConfig, model: ModelConfig) -> Task
     loss = config.loss if is_main or head != "classify" else CLASSIFICATION_LOSS
     weights = config.class_weights if is_main else None
     num_classes = model.heads[head]
-    if head == "segment":
-        return SegmentTask(create_loss(loss, num_classes, weights))
-    if head == "instances":
-        return InstancesTask(create_loss(loss, num_classes + 1, weights))
-    return ClassifyTask(
-        create_loss(loss, num_classes, weights), config.label_smoothing, config.auxiliary_weight, config.mixup
-    )
+    if head == "classify":
+        criterion = create_loss(loss, num_classes, weights)
+        return ClassifyTask(criterion, config.label_smoothing, config.auxiliary_weight, config.mixup)
+    border = 1 if head == "instances" else 0
+    return PixelTask(head, create_loss(loss, num_classes + border, weights))

@@ -4,7 +4,6 @@ from segkit.tasks._base import Task
 from segkit.tasks.classify import ClassifyTask
 from segkit.tasks.combined import CombinedTask
 from segkit.tasks.detect import DetectTask
-from segkit.tasks.instances import InstancesTask
-from segkit.tasks.segment import SegmentTask
+from segkit.tasks.pixels import PixelTask
 
-__all__ = ["ClassifyTask", "CombinedTask", "DetectTask", "InstancesTask", "SegmentTask", "Task"]
+__all__ = ["ClassifyTask", "CombinedTask", "DetectTask", "PixelTask", "Task"]

@@ -13,7 +13,7 @@ from segkit.models.config import Option
 from segkit.models.factory import create_model
 from segkit.models.model import Model
 from segkit.structures import IGNORE_INDEX, TASKS, TaskName
-from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, InstancesTask, SegmentTask, Task
+from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, PixelTask, Task
 from segkit.tasks.detect import NOT_COUNTED, centerness, match_places
 
 STRIDES = (8, 16, 32)
@@ -113,8 +113,8 @@ def test_where_nothing_counts_the_loss_is_zero_and_gradients_are(side: int) -> N
         "label": torch.full((2,), IGNORE_INDEX),
     }
     tasks: dict[TaskName, Task] = {
-        "segment": SegmentTask(create_loss("ce_dice", 2)),
-        "instances": InstancesTask(create_loss("ce_dice", 3)),
+        "segment": PixelTask("segment", create_loss("ce_dice", 2)),
+        "instances": PixelTask("instances", create_loss("ce_dice", 3)),
         "detect": DetectTask(),
         "classify": ClassifyTask(create_loss("ce", 2), label_smoothing=0.1),
     }

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 
 from segkit.losses import create_loss
 from segkit.structures import IGNORE_INDEX
-from segkit.tasks import ClassifyTask, SegmentTask
+from segkit.tasks import ClassifyTask, PixelTask
 
 
 def test_segment_compares_logits_with_the_mask() -> None:
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 4, 5, generator=random)
     mask = torch.randint(0, 3, (2, 4, 5), generator=random)
-    losses = SegmentTask(create_loss("ce", 3)).loss({"segment": logits}, {"mask": mask})
+    losses = PixelTask("segment", create_loss("ce", 3)).loss({"segment": logits}, {"mask": mask})
     assert list(losses) == ["loss"]
     torch.testing.assert_close(losses["loss"], F.cross_entropy(logits, mask))
 
@@ -78,10 +78,10 @@ def test_without_mixup_a_batch_stays_as_it_is() -> None:
     batch = {"image": torch.rand(2, 1, 2, 2), "label": torch.tensor([0, 1])}
     state = torch.get_rng_state()
     assert ClassifyTask(create_loss("ce", 2)).mix(batch) is batch
-    assert SegmentTask(create_loss("ce", 2)).mix(batch) is batch
+    assert PixelTask("segment", create_loss("ce", 2)).mix(batch) is batch
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_class_weights_belong_to_the_task() -> None:
-    task = SegmentTask(create_loss("ce", 2, (1.0, 3.0)))
+    task = PixelTask("segment", create_loss("ce", 2, (1.0, 3.0)))
     assert [tuple(buffer.tolist()) for buffer in task.buffers()] == [(1.0, 3.0)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segkit.data.loader import EpochSampler, training_loader
 from segkit.errors import SegkitError
 from segkit.losses import create_loss
-from segkit.tasks import SegmentTask
+from segkit.tasks import PixelTask
 from segkit.training import TrainingConfig
 from segkit.training.fit import FitResult, fit
 from tests.training.tiny import Squares, keep_nothing, overlap, tiny_net
@@ -47,7 +47,7 @@ def run_on_cuda(folder: Path, config: TrainingConfig, model: nn.Module, resume: 
     loader = training_loader(
         Squares(), EpochSampler(28, 28, seed=0), config.batch_size, config.workers, pin_memory=True
     )
-    task = SegmentTask(create_loss("ce_dice", 2, (1.0, 2.0)))
+    task = PixelTask("segment", create_loss("ce_dice", 2, (1.0, 2.0)))
     return fit(
         model, task, loader, overlap, keep_nothing, config, folder, "cuda", resume=resume, console=Console(quiet=True)
     )

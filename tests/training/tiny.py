@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from segkit.data.loader import Draw, EpochSampler, training_loader
 from segkit.errors import SegkitError
 from segkit.losses import create_loss
-from segkit.tasks import SegmentTask, Task
+from segkit.tasks import PixelTask, Task
 from segkit.training import TrainingConfig
 from segkit.training.fit import FitResult, fit
 
@@ -97,7 +97,7 @@ def run(
 ) -> FitResult:
     return fit(
         model if model is not None else tiny_net(),
-        task if task is not None else SegmentTask(create_loss(config.loss, 2)),
+        task if task is not None else PixelTask("segment", create_loss(config.loss, 2)),
         loader if loader is not None else tiny_loader(config.batch_size, workers=config.workers),
         validate,
         on_best,
