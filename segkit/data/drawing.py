@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from segkit.data.image_io import read_mask
 from segkit.errors import DataError
-from segkit.structures import Annotation, Polygons, Region, RunLengths
+from segkit.structures import Annotation, ObjectAnnotation, Polygons, Region, RunLengths
 
 Size = tuple[int, int]
 Pixels = NDArray[np.bool_]
@@ -45,22 +45,22 @@ def draw_classes(
     """
     painted = np.full(size, unclaimed, np.int16)
     painted[boxes_alone(annotation, size)] = ignored
-    for label, is_ignored, pixels in regions(annotation, size):
-        if not is_ignored and label not in indices:
-            raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
-        painted[pixels] = ignored if is_ignored else indices[label]
+    for one, pixels in regions(annotation, size):
+        if not one.ignored and one.label not in indices:
+            raise DataError(f"{annotation.source}: {one.label!r} is no class; classes: {', '.join(indices)}")
+        painted[pixels] = ignored if one.ignored else indices[one.label]
     return painted
 
 
-def regions(annotation: Annotation, size: Size) -> Iterator[tuple[str, bool, Pixels]]:
-    """Label, whether it is ignored, and pixels (H, W) of every object that has a region, in their order.
+def regions(annotation: Annotation, size: Size) -> Iterator[tuple[ObjectAnnotation, Pixels]]:
+    """Every object that has a region, with its pixels (H, W), in their order.
 
     Raises what `draw_classes` does, but for labels.
     """
     read = cache(read_mask)  # of one image many objects often stand in one file
     for one in annotation.in_pixels(size).objects:
         if one.region is not None:
-            yield one.label, one.ignored, draw_region(one.region, size, read)
+            yield one, draw_region(one.region, size, read)
 
 
 def boxes_alone(annotation: Annotation, size: Size) -> Pixels:

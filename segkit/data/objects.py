@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segkit.data.drawing import boxes_alone, draw_region, regions
 from segkit.data.image_io import read_mask
 from segkit.errors import DataError
-from segkit.ops.boxes import boxes_of_ids, clip_boxes, has_area
+from segkit.ops.boxes import box_areas, boxes_of_ids, clip_boxes, has_area
 from segkit.structures import IGNORE_INDEX, Annotation, Box, Boxes, ClassMap, Instances, ObjectAnnotation, Record
 
 Size = tuple[int, int]
@@ -20,14 +20,17 @@ Size = tuple[int, int]
 
 def boxes_of(annotation: Annotation, classes: ClassMap, size: Size) -> Boxes:
     """The boxes of marked objects, those that do not count with the label `IGNORE_INDEX`; see `marked_boxes`."""
-    boxes, ignored = marked_boxes(annotation, classes, size)
+    boxes, ignored, _ = marked_boxes(annotation, classes, size)
     return Boxes(boxes.corners, np.where(ignored, IGNORE_INDEX, boxes.labels))
 
 
-def marked_boxes(annotation: Annotation, classes: ClassMap, size: Size) -> tuple[Boxes, NDArray[np.bool_]]:
-    """The boxes of marked objects, cut to the image, and whether each is one that does not count.
+def marked_boxes(
+    annotation: Annotation, classes: ClassMap, size: Size
+) -> tuple[Boxes, NDArray[np.bool_], NDArray[np.float64]]:
+    """The boxes of marked objects, cut to the image, whether each is one that does not count, and its area.
 
-    Those without area, or wholly outside, are left out, and so is what does not count and is of no class.
+    The area is the stated one, else that of the box. Boxes that enclose nothing, or lie wholly outside, are left out,
+    and so is what does not count and is of no class.
 
     Args:
         annotation: objects with boxes, or with regions, whose smallest boxes are taken.
@@ -39,15 +42,17 @@ def marked_boxes(annotation: Annotation, classes: ClassMap, size: Size) -> tuple
     """
     indices = _indices(classes)
     found = [
-        (box, _label(one, indices, annotation), one.ignored)
+        (box, _label(one, indices, annotation), one)
         for one in annotation.in_pixels(size).objects
         if (box := _box(one, size)) is not None and (one.label in indices or not one.ignored)
     ]
     corners = clip_boxes(np.array([box for box, _, _ in found], np.float32).reshape(-1, 4), size)
     labels = np.array([label for _, label, _ in found], np.int64)
-    ignored = np.array([is_ignored for _, _, is_ignored in found], np.bool_)
+    ignored = np.array([one.ignored for _, _, one in found], np.bool_)
+    stated = np.array([np.nan if one.area is None else one.area for _, _, one in found], np.float64)
+    areas = np.where(np.isnan(stated), box_areas(corners), stated)
     kept = has_area(corners)
-    return Boxes(corners[kept], labels[kept]), ignored[kept]
+    return Boxes(corners[kept], labels[kept]), ignored[kept], areas[kept]
 
 
 def instances_of(record: Record, classes: ClassMap, size: Size, mask: NDArray[np.int16] | None) -> Instances | None:
@@ -120,16 +125,15 @@ def _painted(annotation: Annotation, classes: ClassMap, size: Size, mask: NDArra
     painted[boxes_alone(annotation, size)] = IGNORE_INDEX
     if mask is not None:
         painted[mask == IGNORE_INDEX] = IGNORE_INDEX
-    for label, is_ignored, pixels in regions(annotation, size):
-        if is_ignored:
+    for one, pixels in regions(annotation, size):
+        if one.ignored:
             painted[pixels] = IGNORE_INDEX
             continue
-        if label not in indices:
-            raise DataError(f"{annotation.source}: {label!r} is no class; classes: {', '.join(indices)}")
-        if indices[label] == classes.background:
+        label = _label(one, indices, annotation)
+        if label == classes.background:
             painted[pixels] = 0
             continue
-        labels.append(indices[label])
+        labels.append(label)
         painted[pixels] = len(labels)
     return compacted(Instances(painted, np.array(labels, np.int64)))
 

@@ -49,15 +49,10 @@ class DetectionTally:
         """
         if sample.boxes is None or sample.record.marked is None:
             raise DataError(f"{sample.record.id} has no boxes; evaluating a detector needs them for every image")
-        reference, crowd = marked_boxes(sample.record.marked, self.classes, prediction.size)
+        reference, crowd, areas = marked_boxes(sample.record.marked, self.classes, prediction.size)
         of_classes = [
-            _match(
-                reference.corners[reference.labels == index],
-                crowd[reference.labels == index],
-                prediction.corners[prediction.labels == index],
-                prediction.scores[prediction.labels == index],
-            )
-            for index in range(self.classes.num_classes)
+            _match(reference.corners[marked], crowd[marked], areas[marked], prediction, index)
+            for index, marked in enumerate(reference.labels == np.arange(self.classes.num_classes)[:, None])
         ]
         self._records.append(sample.record)
         self._matches.append(of_classes)
@@ -148,6 +143,10 @@ def _f1(found: int, invented: int, missed: int) -> float:
     return 2 * found / (2 * found + invented + missed) if found + invented + missed else float("nan")
 
 
-def _match(references: NDArray[Any], crowd: NDArray[np.bool_], boxes: NDArray[Any], scores: NDArray[Any]) -> Matches:
-    overlaps = box_overlaps(boxes, references, crowd)
-    return match(overlaps, scores, box_areas(boxes), box_areas(references), crowd)
+def _match(
+    marked: NDArray[Any], crowd: NDArray[np.bool_], areas: NDArray[Any], prediction: DetectionResult, class_: int
+) -> Matches:
+    """Match the predicted boxes of a class with the marked ones (G, 4), which have areas (G,)."""
+    boxes = prediction.corners[prediction.labels == class_]
+    overlaps = box_overlaps(boxes, marked, crowd)
+    return match(overlaps, prediction.scores[prediction.labels == class_], box_areas(boxes), areas, crowd)

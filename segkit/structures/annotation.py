@@ -70,12 +70,14 @@ class ObjectAnnotation:
         box: around it; None where only a mask file tells, see `MaskFile`.
         region: its pixels; None where only its box is known.
         ignored: it is neither learnt nor scored: a crowd (COCO), a difficult one (VOC).
+        area: in square pixels where the file states it (COCO); by it scores tell small objects from large ones.
     """
 
     label: str
     box: Box | None = None
     region: Region | None = None
     ignored: bool = False
+    area: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,8 @@ def parse_object(entry: Mapping[str, Any], categories: Mapping[int, str]) -> Obj
     Rings of fewer than three corners enclose nothing and are left out.
 
     Args:
-        entry: `category_id`, and `bbox` or `segmentation`; crowds (`iscrowd`), those marked `ignore` and those of
-            categories called void or the like are ignored.
+        entry: `category_id`, and `bbox` or `segmentation`, and maybe `area`; crowds (`iscrowd`), those marked `ignore`
+            and those of categories called void or the like are ignored.
         categories: category id -> name.
 
     Raises:
@@ -52,7 +52,7 @@ def parse_object(entry: Mapping[str, Any], categories: Mapping[int, str]) -> Obj
         raise DataError(f"a {label} without bbox and segmentation")
     if box is None and region is not None:
         box = region_box(region) or (0.0, 0.0, 0.0, 0.0)
-    return ObjectAnnotation(label, box, region, ignored)
+    return ObjectAnnotation(label, box, region, ignored, _area(entry.get("area")))
 
 
 def parse_label(entry: Mapping[str, Any], categories: Mapping[int, str]) -> tuple[str, bool]:
@@ -75,6 +75,11 @@ def parse_box(value: object) -> Box | None:
     if width < 0 or height < 0:
         raise DataError(f"a bbox of {width:g} x {height:g} pixels")
     return left, top, left + width, top + height
+
+
+def _area(value: object) -> float | None:
+    """Square pixels; None for anything else, for which scores take the area of the pixels or the box."""
+    return float(value) if is_number(value) and value > 0 else None
 
 
 def _region(value: object) -> Polygons | RunLengths | None:
@@ -161,8 +166,8 @@ def plain_object(one: ObjectAnnotation, size: tuple[int, int]) -> dict[str, Any]
     if isinstance(one.region, Polygons):
         # The shortest text that is the same float32, not the digits float64 adds.
         rings = [[float(str(value)) for value in ring.ravel()] for ring in one.region.rings]
-        return plain | {"area": region_area(fill_polygons(one.region, size)), "segmentation": rings}
+        return plain | {"area": one.area or region_area(fill_polygons(one.region, size)), "segmentation": rings}
     if isinstance(one.region, RunLengths):
         text = {"size": list(one.region.size), "counts": one.region.counts.decode("ascii")}
-        return plain | {"area": region_area(one.region), "segmentation": text}
-    return plain | {"area": (right - left) * (bottom - top), "segmentation": []}
+        return plain | {"area": one.area or region_area(one.region), "segmentation": text}
+    return plain | {"area": one.area or (right - left) * (bottom - top), "segmentation": []}

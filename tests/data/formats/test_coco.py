@@ -531,12 +531,10 @@ def test_writing_real_data_again_keeps_every_object(datasets: Callable[[str], Pa
     assert len(again) == 90
     for record in before.records:
         assert comparable(again[record.id]) == comparable(record)
+        assert [one.area for one in objects(again[record.id])] == [one.area for one in objects(record)]
         assert again[record.id].image.read_bytes() == record.image.read_bytes()
     written = [mark for path in (tmp_path / "annotations").iterdir() for _, marks, _ in theirs(path) for mark in marks]
     assert len(written) == 452 + 279
-    for path in (tmp_path / "annotations").iterdir():
-        for _, marks, coco in theirs(path):
-            assert [mark["area"] for mark in marks] == [coco_mask.area(coco.annToRLE(mark)) for mark in marks]
 
 
 def test_boxes_are_written_without_outlines(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_every_segment_has_the_area_its_json_states(
             assert annotation is not None
             assert annotation.size is not None
             drawn = [
-                (label, ignored, int(pixels.sum())) for label, ignored, pixels in regions(annotation, annotation.size)
+                (one.label, one.ignored, int(pixels.sum())) for one, pixels in regions(annotation, annotation.size)
             ]
             assert drawn == [(names[s["category_id"]], bool(s["iscrowd"]), s["area"]) for s in stated["segments_info"]]
     assert records == {}
