@@ -31,7 +31,7 @@ def unknown_ids(
     unknown = sorted(value for value, id_ in targets.items() if id_ not in classes.ids)
     if not unknown:
         return []
-    concerned = _concerned(unknown, holders)
+    code, concerned = "unknown-id", _concerned(unknown, holders)
     values = f"mask values {_listed(unknown)} (in {len(concerned)} of {num_masks} masks)"
     if len(unknown) > SMOOTHED:
         message = f"{values} are traces of smoothing or JPEG; export the masks anew as PNG, without smoothing"
@@ -44,11 +44,12 @@ def unknown_ids(
         ids = sorted(set(targets.values()))
         closed = [(value, ids.index(id_)) for value, id_ in sorted(targets.items(), key=lambda pair: pair[::-1])]
         pairs = ",".join(f"{value}={id_}" for value, id_ in closed if value != id_)
+        code = "gap-in-ids"
         message = (
             f"{values} leave a gap, class ids are 0, 1, 2, ... (found: {_listed(sorted(holders))}); "
             f"give '--map {pairs}', or declare the classes that are absent with --classes FILE|NAMES"
         )
-    return [finding("unknown-id", message, records=concerned)]
+    return [finding(code, message, records=concerned)]
 
 
 def unknown_colors(

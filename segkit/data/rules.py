@@ -12,6 +12,7 @@ _LEFT_OUT = "the images are left out"
 _ACCEPTED = "the images are used as they are"
 _CUT = "the objects are cut at the border"
 _MASKS_LEFT_OUT = "the masks are left out"
+_FIRST = "the part named first is taken"
 _NEVER: None = None
 
 
@@ -23,11 +24,13 @@ class Rule:
         severity: of its findings, unless allowed.
         about: one line on the problem.
         allowed: what happens to the images when the error is allowed; None: it cannot be allowed.
+        cure: of an error that cannot be allowed, what to do instead.
     """
 
     severity: Severity
     about: str
     allowed: str | None = _NEVER
+    cure: str = ""
 
     @property
     def leaves_out(self) -> bool:
@@ -52,6 +55,7 @@ RULES: dict[str, Rule] = {
     "unlabelled-split": Rule(Severity.WARNING, "a folder of images has no folder of masks"),
     "duplicate-id": Rule(Severity.ERROR, "two files differ by their suffix alone", _LEFT_OUT),
     "unknown-split-id": Rule(Severity.ERROR, "a split file names ids that no image has", _ACCEPTED),
+    "repeated-split-id": Rule(Severity.ERROR, "a split file names an id more than once", _FIRST),
     "size-mismatch": Rule(Severity.ERROR, "an image and its mask have different sizes", _LEFT_OUT),
     "geometry-mismatch": Rule(
         Severity.ERROR, "a volume and its mask lie on different voxels, by the affine or spacing they state", _ACCEPTED
@@ -71,8 +75,14 @@ RULES: dict[str, Rule] = {
     ),
     "zero-area-box": Rule(Severity.WARNING, "a box has no width or no height"),
     "absurd-box": Rule(Severity.WARNING, "a box is more than 100 times as long as wide"),
-    "channels-differ": Rule(Severity.ERROR, "images have different numbers of channels, and a network takes one"),
-    "too-many-channels": Rule(Severity.ERROR, "images have more than 16 channels"),
+    "channels-differ": Rule(
+        Severity.ERROR,
+        "images have different numbers of channels, and a network takes one",
+        cure="give '--channels rgb' or '--channels gray' where they have 1 and 3, else save all with one number",
+    ),
+    "too-many-channels": Rule(
+        Severity.ERROR, "images have more than 16 channels", cure="save them with 16 channels at most"
+    ),
     "dtype-differs": Rule(
         Severity.WARNING, "images are stored in different types, so equal values may mean different brightness"
     ),
@@ -83,20 +93,39 @@ RULES: dict[str, Rule] = {
     "animated-image": Rule(Severity.WARNING, "an image file holds several frames, of which the first is read"),
     "lossy-mask": Rule(Severity.ERROR, "a mask is stored in a format that alters its values (JPEG)", _ACCEPTED),
     "class-overlap": Rule(Severity.WARNING, "mask files of two classes claim the same pixels"),
-    "instance-ids": Rule(Severity.ERROR, "masks number objects instead of naming classes"),
+    "instance-ids": Rule(
+        Severity.ERROR,
+        "masks number objects instead of naming classes",
+        cure="give '--map other=1' to learn object against background, or '--task instances' to learn them one by one",
+    ),
     "objects-not-told-apart": Rule(
         Severity.ERROR, "masks that are to number objects hold one value besides 0", _ACCEPTED
     ),
     "unknown-id": Rule(Severity.ERROR, "a mask holds a value that is no class", _LEFT_OUT),
+    "gap-in-ids": Rule(Severity.ERROR, "ids in masks skip some, as 0, 1, 4 do, and no classes are declared", _LEFT_OUT),
     "unknown-label": Rule(Severity.ERROR, "an image's label is no class", _LEFT_OUT),
-    "one-class-only": Rule(Severity.ERROR, "the whole set shows one class only, so nothing can be learnt"),
+    "one-class-only": Rule(
+        Severity.ERROR,
+        "the whole set shows one class only, so nothing can be learnt",
+        cure="add images that show another class, or look whether the masks were exported with their classes",
+    ),
     "class-without-training-pixels": Rule(Severity.ERROR, "no training image shows a class", _ACCEPTED),
     "unused-class": Rule(Severity.NOTE, "no image shows a class that an annotation tool exported"),
     "class-without-validation-pixels": Rule(Severity.WARNING, "no validation image shows a class that training knows"),
     "class-only-in-test": Rule(Severity.WARNING, "only test images show a class"),
-    "empty-set": Rule(Severity.ERROR, "no usable image is left"),
-    "empty-part": Rule(Severity.ERROR, "no image is in train, or none in val"),
-    "too-few-images": Rule(Severity.ERROR, "fewer images, or groups, than parts to cut"),
+    "empty-set": Rule(
+        Severity.ERROR, "no usable image is left", cure="correct what the other findings name, or name another folder"
+    ),
+    "empty-part": Rule(
+        Severity.ERROR,
+        "no image is in train, or none in val",
+        cure="cut the set anew with '--split 70/15/15', or name images for both in a split file",
+    ),
+    "too-few-images": Rule(
+        Severity.ERROR,
+        "fewer images, or groups, than parts to cut",
+        cure="add images, or name the parts in a file with '--split FILE'",
+    ),
     "unassigned-image": Rule(Severity.WARNING, "an image is in no part of the split"),
     "duplicate-across-splits": Rule(Severity.ERROR, "images of equal pixels are in different parts", _ACCEPTED),
     "near-duplicate-across-splits": Rule(
@@ -122,8 +151,11 @@ def apply_allowed(findings: Sequence[Finding], allowed: Sequence[str]) -> tuple[
         if code not in RULES:
             hint = nearest(code, RULES) or f" Allowed: {', '.join(allowable())}."
             raise UsageError(f"--allow {code}: there is no such check.{hint}")
+        if RULES[code].severity is not Severity.ERROR:
+            raise UsageError(f"--allow {code}: training goes on after it anyway, so there is nothing to allow.")
         if code not in allowable():
-            raise UsageError(f"--allow {code}: this cannot be allowed. Allowed: {', '.join(allowable())}.")
+            rule = RULES[code]
+            raise UsageError(f"--allow {code}: this cannot be allowed, because {rule.about}; {rule.cure}.")
     lowered = (
         replace(found, severity=Severity.WARNING, message=f"{found.message} (allowed: {RULES[found.code].allowed})")
         if found.severity is Severity.ERROR and found.code in allowed

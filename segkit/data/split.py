@@ -15,7 +15,7 @@ from pathlib import Path
 from segkit.data.config import DataConfig
 from segkit.data.findings import Finding
 from segkit.data.rules import finding
-from segkit.data.split_files import assign_parts, read_split_file, unknown_names
+from segkit.data.split_files import Named, assign_parts, read_split_file
 from segkit.data.stratify import stratify
 from segkit.errors import UsageError, nearest
 from segkit.ops.words import counted
@@ -158,14 +158,14 @@ def _checked(shares: Shares) -> dict[str, float]:
     return {part: share / sum(shares) for part, share in zip(PARTS, shares, strict=True) if share > 0}
 
 
-def _named(records: Sequence[Record], parts: Mapping[str, str], source: Path, unused: Collection[str]) -> Split:
+def _named(records: Sequence[Record], named: Sequence[Named], source: Path, unused: Collection[str]) -> Split:
     """The parts a file names, by id or file name."""
-    assigned, unknown = assign_parts(records, parts, unused)
-    if len(unknown) == len(parts):
-        example = f": it lists {unknown[0]!r}, the data has {records[0].id!r}" if unknown and records else ""
+    assigned = assign_parts(records, named, unused)
+    if len(assigned.unknown) == len({name for name, _ in named}):
+        example = f": it lists {assigned.unknown[0]!r}, the data has {records[0].id!r}" if named and records else ""
         raise UsageError(f"{source} names no image of the data{example}; ids are image names without suffix")
-    findings = (*_unassigned(assigned), *unknown_names(source.name, unknown, records))
-    return Split(assigned, f"from {source.name}", findings)
+    findings = (*_unassigned(assigned.records), *assigned.findings(source.name, records))
+    return Split(assigned.records, f"from {source.name}", findings)
 
 
 def _completed(records: Sequence[Record], presence: Mapping[str, frozenset[int]], seed: int) -> Split:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.data.csv_table import read_columns, read_rows, require_columns
@@ -17,48 +16,67 @@ from segkit.errors import UsageError, nearest
 from segkit.ops.words import counted
 from segkit.structures import PARTS, Record
 
+Named = tuple[str, str]
+"""What a split file calls an image, and the part it names for it."""
 
-def read_split_file(path: Path) -> dict[str, str]:
-    """Id to part, from a table with the columns `id,split` or a JSON file of part to ids; raises `UsageError`."""
+
+@dataclass(frozen=True)
+class NamedParts:
+    """Records with the parts that a split file names.
+
+    Attributes:
+        records: `split` None where the file does not name them.
+        unknown: names that no image has.
+        repeated: ids of images that are named more than once, with every part named; the first one counts.
+    """
+
+    records: tuple[Record, ...]
+    unknown: tuple[str, ...] = ()
+    repeated: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def findings(self, source: str, known: Sequence[Record]) -> Iterator[Finding]:
+        """What is wrong with the file called `source`; a name that is unknown may mean one of the `known` records."""
+        if self.unknown:
+            first = self.unknown[0]
+            message = f"{source} names {counted(len(self.unknown), 'id')} that no image has, for example {first!r}"
+            hint = nearest(first, (record.id for record in known))
+            yield finding("unknown-split-id", f"{message}; ids are image names without suffix.{hint}", self.unknown)
+        if self.repeated:
+            ids = [id_ for id_, _ in self.repeated]
+            example = f"{ids[0]!r} ({', '.join(self.repeated[0][1])})"
+            message = f"{source} names {counted(len(ids), 'id')} more than once, for example {example}; name each once"
+            yield finding("repeated-split-id", message, ids, ids)
+
+
+def read_split_file(path: Path) -> list[Named]:
+    """Ids with parts, from a table with the columns `id,split` or a JSON file of part to ids; raises `UsageError`."""
     pairs = _json_pairs(path) if path.suffix.lower() == ".json" else _table_pairs(path)
     wrong = {part for _, part in pairs} - set(PARTS)
     if wrong:
         raise UsageError(f"{path}: unknown part {sorted(wrong)[0]!r}; allowed: {', '.join(PARTS)}")
-    repeated = [id_ for id_, number in Counter(id_ for id_, _ in pairs).items() if number > 1]
-    if repeated:
-        raise UsageError(
-            f"{path} lists {counted(len(repeated), 'id')} twice, for example {repeated[0]!r}; keep one row each"
-        )
-    return dict(pairs)
+    return pairs
 
 
-def assign_parts(
-    records: Sequence[Record], parts: Mapping[str, str], unused: Collection[str] = ()
-) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+def assign_parts(records: Sequence[Record], named: Iterable[Named], unused: Collection[str] = ()) -> NamedParts:
     """Give every record the part that a split file names for it.
 
     Args:
         records: the usable records.
-        parts: id, or file name with an image's suffix, to part; `\\` is read as `/` where no image has the name so.
+        named: ids, or file names with an image's suffix; `\\` is read as `/` where no image has the name so.
         unused: ids of images that are there but cannot be used; a split file may name them.
-
-    Returns:
-        The records, `split` None where the file does not name them, and the names that no image has.
     """
     ids = {*(record.id for record in records), *unused}
-    by_id = {_id_of(name, ids): part for name, part in parts.items()}
-    return tuple(replace(record, split=by_id.get(record.id)) for record in records), tuple(sorted(by_id.keys() - ids))
+    parts: dict[str, list[str]] = {}
+    for name, part in named:
+        parts.setdefault(_id_of(name, ids), []).append(part)
+    return NamedParts(
+        tuple(replace(record, split=parts.get(record.id, (None,))[0]) for record in records),
+        tuple(sorted(parts.keys() - ids)),
+        tuple((id_, tuple(given)) for id_, given in sorted(parts.items()) if len(given) > 1),
+    )
 
 
-def unknown_names(source: str, unknown: Sequence[str], records: Sequence[Record]) -> Iterator[Finding]:
-    """The finding about names in a split file that no image has, or none."""
-    if unknown:
-        message = f"{source} names {counted(len(unknown), 'id')} that no image has, for example {unknown[0]!r}"
-        hint = nearest(unknown[0], (record.id for record in records))
-        yield finding("unknown-split-id", f"{message}; ids are image names without suffix.{hint}", unknown)
-
-
-def _json_pairs(path: Path) -> list[tuple[str, str]]:
+def _json_pairs(path: Path) -> list[Named]:
     try:
         return [
             (str(id_), str(part)) for part, ids in json.loads(path.read_text(encoding="utf-8")).items() for id_ in ids
@@ -68,7 +86,7 @@ def _json_pairs(path: Path) -> list[tuple[str, str]]:
         raise UsageError(f"cannot read the split file {path}: {reason}") from None
 
 
-def _table_pairs(path: Path) -> list[tuple[str, str]]:
+def _table_pairs(path: Path) -> list[Named]:
     rows = read_rows(path)
     require_columns(path, read_columns(path), ("id", "split"))
     return [(row["id"], row["split"].lower()) for row in rows]

@@ -183,6 +183,11 @@ def not_in_the_split(root: Path) -> None:
     split.write_text(split.read_text().replace("03,train\n", ""))
 
 
+def twice_in_the_split(root: Path) -> None:
+    with (root / "split.csv").open("a") as split:
+        split.write("03,val\n")
+
+
 def no_validation(root: Path) -> None:
     split = root / "split.csv"
     split.write_text(split.read_text().replace("train", "test").replace("val", "test"))
@@ -233,7 +238,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
     ),
     "far larger": (of_size(330, 400), ["absurd-size"], (IMAGE,), "as usual \\(48 pixels\\), for example .* 400 x 330"),
     "tiny": (of_size(12, 48), ["absurd-size"], (IMAGE,), "1 image below 16 pixels, .* images/03.png 48 x 12"),
-    "gap in ids": (gap_in_ids, ["unknown-id"], (MASK,), "4 .*leave a gap"),
+    "gap in ids": (gap_in_ids, ["gap-in-ids"], (MASK,), "4 .*leave a gap"),
     "spacing": (
         other_spacing,
         ["spacing-differs"],
@@ -297,5 +302,11 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
     "missing image": (missing_image, ["orphan-mask", "unknown-split-id"], (MASK,), "image"),
     "two suffixes": (two_suffixes, ["duplicate-id"], ("images/03.bmp", IMAGE), "differ by the suffix alone"),
     "no part": (not_in_the_split, ["unassigned-image"], ("03",), "^1 image in none of train, val, test"),
+    "two parts": (
+        twice_in_the_split,
+        ["repeated-split-id"],
+        ("03",),
+        r"split.csv names 1 id more than once, for example '03' \(train, val\); name each once",
+    ),
     "no training part": (no_validation, ["empty-part"], (), "no image is in train and none in val"),
 }

@@ -114,7 +114,7 @@ def test_0_and_255_with_options() -> None:
 
 
 def test_a_gap_is_an_error_that_names_files_values_and_the_cure() -> None:
-    message, concerned = error(resolve_class_map(DEFAULT, None, facts({0, 128}, {0}, {0, 128, 255})), "unknown-id")
+    message, concerned = error(resolve_class_map(DEFAULT, None, facts({0, 128}, {0}, {0, 128, 255})), "gap-in-ids")
     assert message == (
         "mask values 128 (in 2 of 3 masks) leave a gap, class ids are 0, 1, 2, ... (found: 0, 128, 255); "
         "give '--map 128=1', or declare the classes that are absent with --classes FILE|NAMES"
@@ -129,14 +129,14 @@ def test_the_cure_for_a_gap_works() -> None:
 
 
 def test_ids_from_1_leave_a_gap_at_0() -> None:
-    message, _ = error(resolve_class_map(DEFAULT, None, facts({1, 2}, {3})), "unknown-id")
+    message, _ = error(resolve_class_map(DEFAULT, None, facts({1, 2}, {3})), "gap-in-ids")
     assert "give '--map 1=0,2=1,3=2'" in message
 
 
 def test_the_cure_goes_on_from_the_map_given() -> None:
-    message, _ = error(resolve_class_map(DataConfig(map={1: 0}), None, facts({0, 1, 2})), "unknown-id")
+    message, _ = error(resolve_class_map(DataConfig(map={1: 0}), None, facts({0, 1, 2})), "gap-in-ids")
     assert "give '--map 1=0,2=1'" in message
-    message, _ = error(resolve_class_map(DataConfig(map={5: 1}), None, facts({0, 5, 10})), "unknown-id")
+    message, _ = error(resolve_class_map(DataConfig(map={5: 1}), None, facts({0, 5, 10})), "gap-in-ids")
     assert "give '--map 5=1,10=2'" in message
 
 

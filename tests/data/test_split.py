@@ -182,7 +182,6 @@ def test_split_file_as_table_and_as_json(tmp_path: Path) -> None:
     [
         ("id,split\na,train\nb,val\n", r"names no image of the data: it lists 'a', the data has '000'"),
         ("id,split\n000,training\n", r"unknown part 'training'; allowed: train, val, test"),
-        ("id,split\n000,train\n000,val\n", r"split\.csv lists 1 id twice, for example '000'; keep one row each"),
         ("name,part\n000,train\n", r"split.csv lacks the column id, split; it has name, part"),
         ("id,split\n000\n", r"split.csv, line 2: 1 cell"),
         ("", r"split.csv lacks the column id, split; it has none"),

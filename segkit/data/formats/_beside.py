@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segkit.data.csv_table import read_columns, read_rows, require_columns
 from segkit.data.findings import Finding
-from segkit.data.split_files import assign_parts, read_split_file, unknown_names
+from segkit.data.split_files import Named, assign_parts, read_split_file
 from segkit.ops.words import counted
 from segkit.structures import PARTS, Record
 
@@ -39,10 +39,10 @@ def apply_split_files(root: Path, records: Sequence[Record], unused: Sequence[st
         return _apply(table.name, read_split_file(table), records, unused)
     if any(record.split for record in records):
         return Assigned(tuple(records))
-    parts = {line: part for part in PARTS for line in _lines(root / f"{part}.txt")}
+    named = [(line, part) for part in PARTS for line in _lines(root / f"{part}.txt")]
     # Lists of other things, such as pairs of paths, are no split.
-    is_split = bool(parts) and not assign_parts(records, parts, unused)[1]
-    return _apply("train.txt, val.txt, test.txt", parts, records, unused) if is_split else Assigned(tuple(records))
+    is_split = bool(named) and not assign_parts(records, named, unused).unknown
+    return _apply("train.txt, val.txt, test.txt", named, records, unused) if is_split else Assigned(tuple(records))
 
 
 def _grouped(table: Path, records: Sequence[Record]) -> Sequence[Record]:
@@ -55,12 +55,12 @@ def _grouped(table: Path, records: Sequence[Record]) -> Sequence[Record]:
     return [replace(record, group=turned.get(record.id, record.group)) for record in records]
 
 
-def _apply(source: str, parts: Mapping[str, str], records: Sequence[Record], unused: Sequence[str]) -> Assigned:
-    assigned, unknown = assign_parts(records, parts, unused)
-    moved = sum(old.split not in (None, new.split) for old, new in zip(records, assigned, strict=True))
+def _apply(source: str, named: Sequence[Named], records: Sequence[Record], unused: Sequence[str]) -> Assigned:
+    assigned = assign_parts(records, named, unused)
+    moved = sum(old.split not in (None, new.split) for old, new in zip(records, assigned.records, strict=True))
     overrides = f", which overrides the data's own for {counted(moved, 'image')}" if moved else ""
-    findings = tuple(unknown_names(source, unknown, records))
-    return Assigned(assigned, (f"splits from {source}{overrides}",), findings)
+    note = f"splits from {source}{overrides}"
+    return Assigned(assigned.records, (note,), tuple(assigned.findings(source, records)))
 
 
 def _lines(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from segkit.data.formats._folders import FolderName, ImageFiles, files_below, su
 from segkit.data.formats._image_search import ImageSearch
 from segkit.data.formats._shapes import image_size, number
 from segkit.data.formats._xml import begins_with, read_xml
+from segkit.data.split_files import Named
 from segkit.errors import DataError
 from segkit.structures import Box
 
@@ -160,20 +161,20 @@ def _size(tree: Element) -> tuple[int, int] | None:
     return None if height == "0" and width == "0" else image_size(height, width)
 
 
-def read_sets(base: Path, kind: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
-    """The folder of lists that is used, and image name -> part; the lists of `kind` come before others.
+def read_sets(base: Path, kind: str, known: Collection[str]) -> tuple[str, list[Named]]:
+    """The folder of lists that is used, and names of images with their parts; the lists of `kind` come before others.
 
     `trainval.txt` trains where `test.txt` alone is beside it; without any other it says nothing. A line is a name, or
     begins with one, if it is not among the `known` names.
     """
     for folder in (base / SETS / name for name in dict.fromkeys((kind, "Segmentation", "Main"))):
-        named = {part: _lines(folder / f"{part}.txt", known) for part in ("train", "val", "test")}
-        if named["test"] and not named["train"] and not named["val"]:
-            named["train"] = [name for name in _lines(folder / "trainval.txt", known) if name not in set(named["test"])]
-        parts = {name: part for part, names in named.items() for name in names}
-        if parts:
-            return f"{SETS}/{folder.name}", parts
-    return "", {}
+        lists = {part: _lines(folder / f"{part}.txt", known) for part in ("train", "val", "test")}
+        if lists["test"] and not lists["train"] and not lists["val"]:
+            lists["train"] = [name for name in _lines(folder / "trainval.txt", known) if name not in set(lists["test"])]
+        named = [(name, part) for part, names in lists.items() for name in names]
+        if named:
+            return f"{SETS}/{folder.name}", named
+    return "", []
 
 
 def _lines(path: Path, known: Collection[str]) -> list[str]:

@@ -21,7 +21,7 @@ from segkit.data.formats._marked import foreground_of
 from segkit.data.formats._voc_files import VocAnnotation, VocFiles, VocObject, read_annotation, read_sets
 from segkit.data.image_io import read_mask
 from segkit.data.rules import finding
-from segkit.data.split_files import assign_parts, unknown_names
+from segkit.data.split_files import assign_parts
 from segkit.errors import DataError, UnreadableFileError
 from segkit.ops.words import counted
 from segkit.structures import PARTS, Annotation, Box, MaskFile, ObjectAnnotation, Record, TaskName
@@ -179,19 +179,19 @@ def _with_parts(voc: _Voc, records: Sequence[Record], task: TaskName) -> list[Re
     """The records with the parts that lists or folders name, and what the lists name that has no target."""
     files = voc.files
     known = {*files.images, *files.annotations, *files.masks, *files.object_masks}
-    source, parts = read_sets(files.base, "Segmentation" if task == "segment" else "Main", known)
+    source, named = read_sets(files.base, "Segmentation" if task == "segment" else "Main", known)
     targets = {record.id for record in records}
     without = sorted(files.images.keys() - targets - (set() if task == "segment" else files.annotations.keys()))
     if not source:
         if without:
             voc.notes.append(f"left out, because nothing is marked in them: {counted(len(without), 'image')}")
         return [_replaced(record, files.folder_splits.get(record.id)) for record in records]
-    assigned, unknown = assign_parts(records, parts, known)
-    voc.findings += unknown_names(source, unknown, records)
+    assigned = assign_parts(records, named, known)
+    voc.findings += assigned.findings(source, records)
     voc.notes.append(f"splits from {source}")
-    listed = source.endswith("Segmentation" if task == "segment" else "Main")
+    listed, parts = source.endswith("Segmentation" if task == "segment" else "Main"), dict(named)
     _say_unmarked(voc, without, parts if listed else {}, {parts[id_] for id_ in targets & parts.keys()}, task)
-    return list(assigned)
+    return list(assigned.records)
 
 
 def _say_unmarked(

@@ -40,7 +40,7 @@ from segkit.data.formats._writing import (
 )
 from segkit.data.image_io import IMAGE_SUFFIXES, read_channels, write_image
 from segkit.data.samples import load_sample
-from segkit.data.split_files import assign_parts, unknown_names
+from segkit.data.split_files import Named, assign_parts
 from segkit.errors import DataError, UnreadableFileError
 from segkit.ops.files import make_folder, write_atomically
 from segkit.ops.words import counted
@@ -159,27 +159,27 @@ def _assign(root: Path, records: list[Record], ids: Sequence[str]) -> Assigned:
     folds = root / SPLITS_FILE
     if not folds.is_file() or (root / "split.csv").is_file():
         return apply_split_files(root, records, ids)
-    parts, count = _first_fold(folds)
+    named, count = _first_fold(folds)
     training = [record for record in records if record.split != "test"]
-    assigned, unknown = assign_parts(training, parts, ids)
+    assigned = assign_parts(training, named, ids)
     others = tuple(record for record in records if record.split == "test")
-    beside = apply_split_files(root, (*assigned, *others), ids)
+    beside = apply_split_files(root, (*assigned.records, *others), ids)
     note = f"train and val are fold 0 of {count} in {SPLITS_FILE}"
-    findings = (*unknown_names(SPLITS_FILE, unknown, records), *beside.findings)
+    findings = (*assigned.findings(SPLITS_FILE, records), *beside.findings)
     return Assigned(beside.records, (note, *beside.notes), findings)
 
 
-def _first_fold(path: Path) -> tuple[dict[str, str], int]:
-    """Id -> part of the first fold, and how many folds there are."""
+def _first_fold(path: Path) -> tuple[list[Named], int]:
+    """Ids with their parts in the first fold, and how many folds there are."""
     folds = read_json(path)
     fold = folds[0] if isinstance(folds, list) and folds else None
-    parts: dict[str, str] = {}
+    named: list[Named] = []
     for part in ("train", "val"):
         ids = fold.get(part) if isinstance(fold, dict) else None
         if not isinstance(ids, list) or not all(isinstance(id_, str) for id_ in ids):
             raise UnreadableFileError(path, "expected is a list of folds, each with a list of names 'train' and 'val'")
-        parts.update(dict.fromkeys(ids, part))
-    return parts, len(folds)
+        named += [(id_, part) for id_ in ids]
+    return named, len(folds)
 
 
 def _unlabelled(root: Path) -> Iterator[str]:
