@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from segkit.config import Config
 from segkit.errors import UsageError
+from segkit.ops.channels import convert_channels
+from segkit.ops.resizing import middle, middle_corner, middle_of_proportions, proportioned, resize
 from segkit.ops.words import counted
 
 NormalizationName = Literal["8bit", "percentile", "zscore", "ct"]
@@ -175,7 +176,7 @@ class Pipeline(Config):
 
     def center(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """The part of unit values (H, W, C) that the network sees: the middle of `center_crop`, or everything."""
-        return unit if self.center_crop is None else _middle(unit, self.center_crop)
+        return unit if self.center_crop is None else middle(unit, self.center_crop)
 
     def normalize(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit values (H, W, C) to the network's input (C, H, W): mean 0 and deviation 1 over the training set."""
@@ -221,10 +222,10 @@ class Pipeline(Config):
         """Where in an image of `size` (H, W) lies what `prepare` gives the network of it."""
         if self.size is None:
             return Place(0, 0, 1, 1)
-        part = _proportioned(size, self.size) if self.keep_proportions else size
+        part = proportioned(size, self.size) if self.keep_proportions else size
         height, width = part[0] / self.size[0], part[1] / self.size[1]
-        top, left = _middle_corner(size, part)
-        cut_top, cut_left = _middle_corner(self.size, self.center_crop or self.size)
+        top, left = middle_corner(size, part)
+        cut_top, cut_left = middle_corner(self.size, self.center_crop or self.size)
         return Place(left + cut_left * width, top + cut_top * height, width, height)
 
     def _each(self, value: float | tuple[float, ...]) -> tuple[float, ...]:
@@ -235,7 +236,7 @@ class Pipeline(Config):
         """(H, W, C) in `size`, stretched or its middle as `keep_proportions` says; without `size` as it is."""
         if self.size is None:
             return image
-        return resize(_middle_of_proportions(image, self.size) if self.keep_proportions else image, self.size)
+        return resize(middle_of_proportions(image, self.size) if self.keep_proportions else image, self.size)
 
     def with_channels(self, image: NDArray[Any]) -> NDArray[Any]:
         """Stored values (H, W) or (H, W, C) to stored values (H, W, channels), converted where the pipeline says so.
@@ -268,69 +269,3 @@ def _mean_and_deviation(plane: NDArray[Any]) -> tuple[float, float]:
     squares = sum(float(((np.ascontiguousarray(plane[block], np.float64) - mean) ** 2).sum()) for block in blocks)
     deviation = (squares / plane.size) ** 0.5
     return mean, deviation if deviation > FLOAT_STEP * abs(mean) else 1.0
-
-
-def convert_channels(image: NDArray[Any], to: Literal["gray", "rgb"] | None) -> NDArray[Any]:
-    """(H, W, 1 or 3) to gray (ITU-R BT.601 weights) or RGB (channel repeated), dtype kept; other counts unchanged."""
-    channels = image.shape[2]
-    if to == "rgb" and channels == 1:
-        return np.repeat(image, 3, axis=2)
-    if to == "gray" and channels == 3:
-        gray = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-        rounded = np.rint(gray) if np.issubdtype(image.dtype, np.integer) else gray
-        return rounded.astype(image.dtype)[..., None]
-    return image
-
-
-def resize(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (H, W, C) to `size` (H, W): the mean of the pixels covered where it shrinks, bilinear where it grows."""
-    height, width = size
-    if image.shape[:2] == size:
-        return image
-    shrinks = height * width < image.shape[0] * image.shape[1]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = np.empty((height, width, image.shape[2]), np.float32)
-    for channel in range(image.shape[2]):  # one by one, because OpenCV takes no more than four
-        resized[..., channel] = cv2.resize(image[..., channel], (width, height), interpolation=interpolation)
-    return resized
-
-
-def _middle_of_proportions(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The largest middle of (H, W, C) that has the proportions of `size`, to the nearest pixel."""
-    return _middle(image, _proportioned((image.shape[0], image.shape[1]), size))
-
-
-def _proportioned(whole: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The largest (H, W) within `whole` that has the proportions of `size`, to the nearest pixel."""
-    scale = min(whole[0] / size[0], whole[1] / size[1])
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _middle(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    top, left = _middle_corner((image.shape[0], image.shape[1]), size)
-    return image[top : top + size[0], left : left + size[1]]
-
-
-def _middle_corner(whole: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Top and left of the middle of `size` (H, W)."""
-    return (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
-
-
-def class_indices(scores: NDArray[np.float32]) -> NDArray[np.intp]:
-    """The class decided on at every pixel: (K, H, W) logits or probabilities to (H, W); of equals the lower index."""
-    indices: NDArray[np.intp] = scores.argmax(axis=0)
-    return indices
-
-
-def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Probabilities along `axis`, computed without overflow."""
-    probabilities = logits - logits.max(axis=axis, keepdims=True)
-    np.exp(probabilities, out=probabilities)
-    probabilities /= probabilities.sum(axis=axis, keepdims=True)
-    return probabilities
-
-
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities of logits that each decide alone, computed without overflow."""
-    shrunk = np.exp(-np.abs(logits))
-    return np.asarray(np.where(logits >= 0, 1, shrunk) / (1 + shrunk), np.float32)

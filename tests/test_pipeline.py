@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from segkit.errors import ConfigError, UsageError
-from segkit.pipeline import Pipeline, class_indices, convert_channels, resize, softmax
+from segkit.pipeline import Pipeline
 
 
 def pipeline(channels: int = 3, **settings: Any) -> Pipeline:
@@ -58,21 +56,6 @@ def test_read_only_image_is_left_alone() -> None:
     image.flags.writeable = False
     pipeline(1).prepare(image)
     assert (image == 7).all()
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4, 16])
-@pytest.mark.parametrize("size", [(13, 17), (90, 80)])
-def test_resize_takes_any_number_of_channels(channels: int, size: tuple[int, int]) -> None:
-    image = np.random.default_rng(2).random((40, 50, channels)).astype(np.float32)
-    rule = cv2.INTER_AREA if size == (13, 17) else cv2.INTER_LINEAR
-    resized = resize(image, size)
-    assert resized.shape == (*size, channels)
-    np.testing.assert_allclose(resized[..., -1], cv2.resize(image[..., -1], size[::-1], interpolation=rule))
-
-
-def test_shrinking_averages() -> None:
-    image = np.arange(16, dtype=np.float32).reshape(4, 4, 1)
-    assert resize(image, (2, 2)).ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 def test_proportions_are_kept_by_cutting_out_the_middle() -> None:
@@ -233,30 +216,6 @@ def test_size_is_applied_by_to_unit() -> None:
     assert pipeline(3, size=(8, 12)).prepare(np.zeros((50, 40, 3), np.uint8)).shape == (3, 8, 12)
 
 
-@pytest.mark.parametrize(
-    ("convert", "image", "expected"),
-    [
-        ("rgb", [[[7]]], [[[7, 7, 7]]]),
-        ("gray", [[[255, 0, 0]]], [[[76]]]),  # 0.299 * 255 = 76.2
-        ("gray", [[[10, 200, 90]]], [[[131]]]),  # 2.99 + 117.4 + 10.26 = 130.65
-        ("gray", [[[9]]], [[[9]]]),
-        (None, [[[1, 2, 3, 4]]], [[[1, 2, 3, 4]]]),
-    ],
-)
-def test_channel_conversion_by_hand(
-    convert: Literal["gray", "rgb"] | None, image: list[Any], expected: list[Any]
-) -> None:
-    converted = convert_channels(np.array(image, np.uint8), convert)
-    assert converted.dtype == np.uint8
-    assert converted.tolist() == expected
-
-
-def test_gray_equals_opencv() -> None:
-    image = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    difference = convert_channels(image, "gray")[..., 0].astype(int) - cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    assert np.abs(difference).max() <= 1
-
-
 def test_wrong_number_of_channels() -> None:
     with pytest.raises(UsageError, match="the image has 4 channels, the model takes 3; convert it, or train with"):
         pipeline().prepare(np.zeros((5, 5, 4), np.uint8))
@@ -296,16 +255,3 @@ def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None
 def test_plain_values_read_back() -> None:
     steps = pipeline(3, convert="rgb", low=-3.5, size=(32, 32), precision="bf16")
     assert Pipeline.parse(steps.model_dump(mode="json")) == steps
-
-
-@pytest.mark.parametrize("scale", [1.0, 1000.0])
-def test_softmax_equals_torch(scale: float) -> None:
-    logits: NDArray[np.float32] = (np.random.default_rng(4).normal(size=(5, 6, 7)) * scale).astype(np.float32)
-    before = logits.copy()
-    np.testing.assert_allclose(softmax(logits, axis=0), torch.from_numpy(logits).softmax(0).numpy(), atol=1e-6)
-    assert np.array_equal(logits, before)
-
-
-def test_the_class_of_the_largest_score_is_decided_on_and_the_lower_one_of_equals() -> None:
-    scores = np.array([[[0.1, 2.0, -1.0]], [[0.7, 2.0, -3.0]], [[0.2, 1.0, -1.0]]], np.float32)
-    assert class_indices(scores).tolist() == [[1, 0, 0]]

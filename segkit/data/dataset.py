@@ -22,7 +22,8 @@ from segkit.data.samples import load_targets
 from segkit.data.targets import NO_BOXES, View, box_targets, cell_targets, object_targets
 from segkit.errors import DataError
 from segkit.ops.boxes import boxes_of_ids
-from segkit.pipeline import Pipeline, Scale, resize
+from segkit.ops.resizing import resize
+from segkit.pipeline import Pipeline, Scale
 from segkit.structures import IGNORE_INDEX, Boxes, ClassMap, Progress, Record, Sample, TaskName
 
 InstanceTargets = Literal["cells", "objects"]

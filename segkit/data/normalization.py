@@ -21,7 +21,8 @@ import numpy as np
 from segkit.data.facts import ImageFacts
 from segkit.data.samples import load_sample
 from segkit.errors import UsageError
-from segkit.pipeline import FLOAT_STEP, NormalizationName, convert_channels
+from segkit.ops.channels import convert_channels
+from segkit.pipeline import FLOAT_STEP, NormalizationName
 from segkit.structures import ClassMap, Progress, Record
 
 FOREGROUND_VALUES = 10_000_000

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.ops.blocks import blocks
-from segkit.pipeline import convert_channels
+from segkit.ops.channels import convert_channels
 
 LISTED_VALUES = 1024
 """A mask's facts list its commonest values up to this number: a JPEG mask may hold a hundred thousand of them."""

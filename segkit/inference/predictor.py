@@ -26,8 +26,9 @@ from segkit.inference.results import (
 )
 from segkit.inference.tiling import Axis, Scores, Tile, blend
 from segkit.modelfile import ModelCard
+from segkit.ops.scores import softmax
 from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
-from segkit.pipeline import Pipeline, softmax
+from segkit.pipeline import Pipeline
 from segkit.structures import TASKS, ClassMap, TaskName
 
 Image = str | Path | NDArray[Any]

@@ -7,7 +7,7 @@ import numpy as np
 from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs
 from segkit.inference.results import ClassificationResult
 from segkit.inference.tiling import Scores, Tile
-from segkit.pipeline import softmax
+from segkit.ops.scores import softmax
 
 
 class ClassifyDecision(Decision):

@@ -12,7 +12,8 @@ from segkit.inference.merging import TileBoxes, group_pieces, in_own_zone, joine
 from segkit.inference.results import DetectionResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.boxes import BoxArray, centers_inside, clip_boxes, has_area, nms
-from segkit.pipeline import ObjectRule, sigmoid
+from segkit.ops.scores import sigmoid
+from segkit.pipeline import ObjectRule
 from segkit.structures import ClassMap
 
 MOST_CANDIDATES = 1000

@@ -10,9 +10,9 @@ from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs, Request
 from segkit.inference.decisions.pasted import FoundMasks, paste
 from segkit.inference.results import InstanceResult
 from segkit.inference.tiling import Scores, Tile
+from segkit.ops.scores import softmax
 from segkit.ops.sizes import crop
 from segkit.ops.watershed import grow_objects
-from segkit.pipeline import softmax
 from segkit.structures import ClassMap, Instances
 
 

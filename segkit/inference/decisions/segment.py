@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from segkit.inference.decisions._base import Decision, Outputs
 from segkit.inference.results import SegmentationResult
 from segkit.inference.tiling import Scores, Tile
+from segkit.ops.scores import class_indices, softmax
 from segkit.ops.sizes import crop
-from segkit.pipeline import class_indices, softmax
 
 
 class SegmentDecision(Decision):

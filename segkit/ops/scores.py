@@ -1,0 +1,26 @@
+"""Scores of classes: from logits to probabilities, and to the class that is decided on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def class_indices(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The class decided on at every pixel: (K, H, W) logits or probabilities to (H, W); of equals the lower index."""
+    indices: NDArray[np.intp] = scores.argmax(axis=0)
+    return indices
+
+
+def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Probabilities along `axis`, computed without overflow."""
+    probabilities = logits - logits.max(axis=axis, keepdims=True)
+    np.exp(probabilities, out=probabilities)
+    probabilities /= probabilities.sum(axis=axis, keepdims=True)
+    return probabilities
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of logits that each decide alone, computed without overflow."""
+    shrunk = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1, shrunk) / (1 + shrunk), np.float32)
