@@ -9,7 +9,7 @@ decides on. A crop or a tile is scaled by the `Scale` of the whole image, so tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from segkit.config import Config
 from segkit.errors import UsageError
 from segkit.ops.channels import convert_channels
 from segkit.ops.resizing import middle, middle_corner, middle_of_proportions, proportioned, resize
+from segkit.ops.sizes import ImageParts
 from segkit.ops.words import counted
 
 NormalizationName = Literal["8bit", "percentile", "zscore", "ct"]
@@ -132,19 +133,41 @@ class Pipeline(Config):
             raise ValueError(f"center_crop {self.center_crop} does not lie inside size {self.size}")
         return self
 
-    def scale_of(self, image: NDArray[Any]) -> Scale:
+    def scale_of(self, image: ImageParts) -> Scale:
         """The scale of an image (H, W) or (H, W, C) of stored values: for `zscore` its own, else that of every image.
 
-        Raises `UsageError` as `to_unit` does.
+        Some rows of the image are taken at a time. Raises `UsageError` as `to_unit` does.
         """
         low, high = self._each(self.low), self._each(self.high)
         if self.normalization == "zscore":
-            stored = self.with_channels(image)
-            _require_finite(stored)
-            own = [_mean_and_deviation(stored[..., channel]) for channel in range(self.channels)]
+            own = self._means_and_deviations(image)
             low = tuple(mean + at * deviation for at, (mean, deviation) in zip(low, own, strict=True))
             high = tuple(mean + at * deviation for at, (mean, deviation) in zip(high, own, strict=True))
         return Scale(low, tuple(1 / (last - first) for first, last in zip(low, high, strict=True)))
+
+    def _means_and_deviations(self, image: ImageParts) -> list[tuple[float, float]]:
+        """Of each channel, in float64 and always in the same order; the deviation of a constant one is 1."""
+        height, width = image.shape[:2]
+        count, rows = height * width, max(1, _BLOCK // width)
+
+        def sums_of(measure: Callable[[NDArray[np.float64], int], NDArray[np.float64]]) -> list[float]:
+            totals = [0.0] * self.channels
+            for first in range(0, height, rows):
+                stored = self.with_channels(image[first : min(first + rows, height), :])
+                _require_finite(stored)
+                for channel in range(self.channels):
+                    # A contiguous copy: the order in which numpy adds up, and so the last bit, follows from the layout.
+                    plane = np.ascontiguousarray(stored[..., channel], np.float64)
+                    totals[channel] += float(measure(plane, channel).sum())
+            return totals
+
+        means = [total / count for total in sums_of(lambda plane, _: plane)]
+        squares = sums_of(lambda plane, channel: (plane - means[channel]) ** 2)
+        deviations = [(total / count) ** 0.5 for total in squares]
+        return [
+            (mean, deviation if deviation > FLOAT_STEP * abs(mean) else 1.0)
+            for mean, deviation in zip(means, deviations, strict=True)
+        ]
 
     def to_unit(self, image: NDArray[Any], scale: Scale | None = None) -> NDArray[np.float32]:
         """Stored values (H, W) or (H, W, C) to float32 (H, W, channels), `low`..`high` becoming 0..1.
@@ -258,14 +281,3 @@ def _require_finite(values: NDArray[Any], dtype: np.dtype[Any] | None = None) ->
     """Raise `UsageError` where values, stored as `dtype`, are no finite numbers."""
     if not np.issubdtype(dtype or values.dtype, np.integer) and not np.isfinite(values).all():
         raise UsageError("the image holds values that are no finite numbers; replace them before use")
-
-
-def _mean_and_deviation(plane: NDArray[Any]) -> tuple[float, float]:
-    """Of one channel (H, W), in float64 and always in the same order; the deviation of a constant one is 1."""
-    rows = max(1, _BLOCK // plane.shape[1])
-    blocks = [slice(first, first + rows) for first in range(0, plane.shape[0], rows)]
-    # Contiguous copies: the order in which numpy adds up, and with it the last bit, follows from the memory's layout.
-    mean = sum(float(np.ascontiguousarray(plane[block], np.float64).sum()) for block in blocks) / plane.size
-    squares = sum(float(((np.ascontiguousarray(plane[block], np.float64) - mean) ** 2).sum()) for block in blocks)
-    deviation = (squares / plane.size) ** 0.5
-    return mean, deviation if deviation > FLOAT_STEP * abs(mean) else 1.0

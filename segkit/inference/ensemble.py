@@ -13,6 +13,7 @@ from segkit.errors import ModelFileError, UsageError
 from segkit.inference.decisions import Outputs
 from segkit.inference.predictor import Predictor, as_probabilities
 from segkit.modelfile import ModelCard
+from segkit.ops.sizes import ImageParts
 from segkit.structures import PARTS, TaskName
 
 _SHARED = (
@@ -78,8 +79,8 @@ class EnsemblePredictor(Predictor):
         with np.errstate(divide="ignore"):  # a class that every member excludes
             return {name: np.log(probabilities) for name, probabilities in mean.items()}
 
-    def _tile_outputs(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], Outputs]:
-        outputs_of = [member._tile_outputs(stored) for member in self.members]
+    def _tile_outputs(self, image: ImageParts) -> Callable[[NDArray[Any]], Outputs]:
+        outputs_of = [member._tile_outputs(image) for member in self.members]
         return lambda tile: _mean([of_member(tile) for of_member in outputs_of], self.heads)
 
 

@@ -24,10 +24,11 @@ from segkit.inference.results import (
     Result,
     SegmentationResult,
 )
-from segkit.inference.tiling import Axis, Scores, Tile, blend
+from segkit.inference.tile_plan import TilePlan
+from segkit.inference.tiling import Scores, Tile, blend
 from segkit.modelfile import ModelCard
 from segkit.ops.scores import softmax
-from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
+from segkit.ops.sizes import ImageParts, Padding, crop, pad_mirrored, padding_to_multiple
 from segkit.pipeline import Pipeline
 from segkit.structures import TASKS, ClassMap, TaskName
 
@@ -78,6 +79,11 @@ class Predictor:
     def classes(self) -> ClassMap:
         """The classes of the main head."""
         return self.heads[self.task]
+
+    @property
+    def threshold(self) -> float:
+        """Score from which boxes are shown and counted."""
+        return self.pipeline.objects.threshold
 
     def predict(
         self, image: Image, probabilities: bool = False, spacing: Spacing | None = None
@@ -155,31 +161,27 @@ class Predictor:
         outputs = self._outputs(stored)
         return {task: decision.whole(outputs) for task, decision in decisions.items()}
 
-    def _show_tiles(self, stored: NDArray[Any], padding: Padding, decisions: Sequence[Decision]) -> None:
-        """Show the decisions every tile of an image, and the bands that their maps are blended to."""
-        pipeline, margin = self.pipeline, self.pipeline.margin
-        bordered = pad_mirrored(stored.transpose(2, 0, 1), _wider(padding, margin)).transpose(1, 2, 0)
-        height, width = bordered.shape[0] - 2 * margin, bordered.shape[1] - 2 * margin
-        outputs_of, counts = self._tile_outputs(stored), [0] * len(decisions)
+    def _show_tiles(self, image: ImageParts, padding: Padding, decisions: Sequence[Decision]) -> None:
+        """Show the decisions every tile of an image, and the blocks that their maps are blended to."""
+        plan = TilePlan.of((image.shape[0], image.shape[1]), padding, self.pipeline)
+        outputs_of, counts = self._tile_outputs(image), [0] * len(decisions)
 
-        def maps_of(tile: Tile) -> Scores:
-            rows, columns = (slice(part.start, part.stop + 2 * margin) for part in (tile.rows, tile.columns))
-            outputs = outputs_of(bordered[rows, columns])
+        def maps_of(tile: Tile, part: NDArray[Any]) -> Scores:
+            outputs = outputs_of(part)
             maps = [decision.add_tile(tile, outputs) for decision in decisions]
             counts[:] = map(len, maps)
             blended = [part for part in maps if len(part)]
             return np.concatenate(blended) if blended else np.empty((0, tile.down.length, tile.across.length), "f4")
 
-        rule = pipeline.tile, pipeline.overlap, pipeline.stride_multiple, pipeline.stride_remainder
-        down, across = Axis.plan(height, *rule), Axis.plan(width, *rule)
-        for rows, scores in blend(down, across, maps_of):
+        for block in blend((tile, maps_of(tile, part)) for tile, part in plan.parts(image)):
+            rows, columns, scores = plan.in_image(block)
             for decision, part in zip(decisions, np.split(scores, np.cumsum(counts)[:-1]), strict=True):
                 if len(part):
-                    decision.add_band(rows, part)
+                    decision.add_block(rows, columns, part)
 
-    def _tile_outputs(self, stored: NDArray[Any]) -> Callable[[NDArray[Any]], Outputs]:
+    def _tile_outputs(self, image: ImageParts) -> Callable[[NDArray[Any]], Outputs]:
         """What gives the outputs, logits as probabilities, of a tile of an image, its margin included in the tile."""
-        scale = self.pipeline.scale_of(stored)
+        scale = self.pipeline.scale_of(image)
         return lambda tile: as_probabilities(self._run(self.pipeline.prepare(tile, scale)))
 
     def _outputs(self, stored: NDArray[Any]) -> Outputs:

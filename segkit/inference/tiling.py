@@ -4,12 +4,15 @@ Neighbouring tiles share a strip. A tile is least sure where its surroundings ar
 the tiles that cover it, weighted by a Gaussian of the distance from the tile's middle (Isensee et al., nnU-Net, Nature
 Methods 2021), and the outermost quarter of a strip counts not at all: a network that looks no further than that gives
 exactly what it gives on the whole image.
+
+Of all that, only what a later tile adds to is kept: the rows that the next row of tiles shares with this one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +29,15 @@ class Axis:
 
     Attributes:
         starts: first pixel of each tile; the last tile ends with the image.
-        weights: (tiles, length) float32, the window of each tile along this side.
+        weights: (tiles, length) float32, the window of each tile along this side; those of a pixel add up to 1.
+        bounds: first pixel at which each tile counts, and the end of the image: before it no later tile does.
+        ends: the pixel after the last at which each tile counts.
     """
 
     starts: tuple[int, ...]
     weights: NDArray[np.float32]
+    bounds: tuple[int, ...]
+    ends: tuple[int, ...]
 
     @property
     def length(self) -> int:
@@ -51,7 +58,26 @@ class Axis:
         unsure = int(strip * UNSURE)
         weights[1:, :unsure] = 0
         weights[:-1, tile - unsure :] = 0
-        return cls(starts, weights)
+        bounds = 0, *(start + unsure for start in starts[1:]), length
+        ends = *(start + tile - unsure for start in starts[:-1]), length
+        return cls(starts, weights / _sums(starts, weights), bounds, ends)
+
+    def counted(self, number: int) -> slice:
+        """The pixels at which a tile counts."""
+        return slice(self.bounds[number], self.ends[number])
+
+    def finished(self, number: int) -> slice:
+        """The pixels that wait for no tile after this one, and did so for this one."""
+        return slice(self.bounds[number], self.bounds[number + 1])
+
+    def first_counting(self, number: int) -> int:
+        """The first of the tiles that count beyond where a tile begins to."""
+        return next(first for first, end in enumerate(self.ends) if end > self.bounds[number])
+
+    @property
+    def most_kept(self) -> int:
+        """Pixels at most that tiles have counted at and a later one will."""
+        return max((end - bound for end, bound in zip(self.ends, self.bounds[1:], strict=True)), default=0)
 
     def strip_after(self, number: int) -> tuple[int, int] | None:
         """First pixel, and the one after the last, of the strip that a tile shares with the next; None after the last.
@@ -102,33 +128,69 @@ class Tile:
         return (bottom - top) * (right - left)
 
 
-def blend(down: Axis, across: Axis, predict: Callable[[Tile], Scores]) -> Iterator[tuple[slice, Scores]]:
-    """Predict every tile and yield finished bands of the image from top to bottom: (rows, scores (K, rows, W)).
+class Block(NamedTuple):
+    """A finished part of an image: its rows and columns, and its scores (K, rows, columns)."""
 
-    Two rows of tiles are in memory at most. `predict` returns the scores (K, tile height, tile width) of a tile.
+    rows: slice
+    columns: slice
+    scores: Scores
+
+
+def tiles(down: Axis, across: Axis, first: int = 0) -> Iterator[Tile]:
+    """All tiles from the row of tiles `first` on, row by row."""
+    for row in range(first, len(down.starts)):
+        for column in range(len(across.starts)):
+            yield Tile(row, column, down, across)
+
+
+def blend(shown: Iterable[tuple[Tile, Scores]], done: int = 0) -> Iterator[Block]:
+    """Blend `tiles` and yield the image block by block, a row of blocks after the other: one with every tile.
+
+    Besides a tile there are in memory the rows that the next row of tiles shares with the present one, `most_kept`.
+
+    Args:
+        shown: each tile with its scores (K, tile height, tile width).
+        done: rows of tiles whose blocks are not wanted; what they share with the next is, so `shown` begins with the
+            row of tiles `down.first_counting(done)`.
     """
-    unfinished: Scores | None = None
-    ends = (*down.starts[1:], down.starts[-1] + down.length)
-    for row, (start, end) in enumerate(zip(down.starts, ends, strict=True)):
-        total = _blend_row([Tile(row, column, down, across) for column in range(len(across.starts))], predict)
-        if unfinished is not None:
-            total[:, : unfinished.shape[1]] += unfinished
-        finished, unfinished = np.split(total, [end - start], axis=1)
-        yield slice(start, end), finished[:-1] / finished[-1]
+    kept: Scores = np.empty((0, 0, 0), np.float32)
+    beside: Scores = np.empty((0, 0, 0), np.float32)
+    for tile, scores in shown:
+        rows, columns = tile.down.finished(tile.row), tile.across.finished(tile.column)
+        if not kept.shape[1]:  # before the first tile; zeros, as nothing above it counts here
+            kept = np.zeros((len(scores), tile.down.most_kept, tile.across.bounds[-1]), np.float32)
+        total = _weighted(tile, scores)
+        if tile.column:
+            total[:, :, : beside.shape[2]] += beside
+        beside = total[:, :, columns.stop - columns.start :].copy()
+        total = total[:, :, : columns.stop - columns.start]
+        above = tile.down.ends[tile.row - 1] - rows.start if tile.row else 0
+        total[:, :above] += kept[:, :above, columns]
+        finished, below = np.split(total, [rows.stop - rows.start], axis=1)
+        kept[:, : below.shape[1], columns] = below
+        if tile.row >= done:
+            yield Block(rows, columns, finished)
 
 
-def _blend_row(tiles: list[Tile], predict: Callable[[Tile], Scores]) -> Scores:
-    """Weighted sums over one row of tiles (K + 1, tile height, W); the last map is the sum of the weights."""
-    total: Scores | None = None
-    for tile in tiles:
-        scores = predict(tile)
-        if total is None:
-            total = np.zeros((len(scores) + 1, scores.shape[1], tile.across.starts[-1] + scores.shape[2]), np.float32)
-        window = np.outer(tile.down.weights[tile.row], tile.across.weights[tile.column])
-        total[:-1, :, tile.columns] += scores * window
-        total[-1, :, tile.columns] += window
-    assert total is not None
-    return total
+def _weighted(tile: Tile, scores: Scores) -> Scores:
+    """The scores where the tile counts, times its window."""
+    sides = (tile.down, tile.row), (tile.across, tile.column)
+    counted = [
+        slice(*(position - axis.starts[number] for position in (axis.bounds[number], axis.ends[number])))
+        for axis, number in sides
+    ]
+    window = np.outer(*(axis.weights[number, part] for (axis, number), part in zip(sides, counted, strict=True)))
+    weighted: Scores = scores[:, counted[0], counted[1]] * window
+    return weighted
+
+
+def _sums(starts: tuple[int, ...], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(tiles, length): the sum of all tiles' weights at each pixel of each tile."""
+    total = np.zeros(starts[-1] + weights.shape[1], np.float32)
+    places = [slice(start, start + weights.shape[1]) for start in starts]
+    for place, window in zip(places, weights, strict=True):
+        total[place] += window
+    return np.stack([total[place] for place in places])
 
 
 def _gaussian(length: int) -> NDArray[np.float32]:

@@ -42,12 +42,6 @@ class Request:
     probabilities: bool = False
     spacing: tuple[float, float] | None = None
 
-    @property
-    def padded_size(self) -> tuple[int, int]:
-        """(H, W) of all tiles together."""
-        top, bottom, left, right = self.padding
-        return self.size[0] + top + bottom, self.size[1] + left + right
-
     def from_seen(self, corners: BoxArray) -> BoxArray:
         """Boxes in pixels of what the network sees in one piece, to pixels of the image."""
         left, top, width, height = self.place
@@ -85,8 +79,8 @@ class Decision(ABC):
     def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:
         """Take a tile's outputs, maps as probabilities; returns the maps (K, h, w) to be blended, `NO_MAPS` if none."""
 
-    def add_band(self, rows: slice, scores: Scores) -> None:
-        """Take a finished band (K, rows, W) of the blended maps; never asked of a head without maps."""
+    def add_block(self, rows: slice, columns: slice, scores: Scores) -> None:
+        """Take finished scores (K, rows, columns) of a part of the image; never asked of a head without maps."""
         raise NotImplementedError
 
     @abstractmethod

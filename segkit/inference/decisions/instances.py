@@ -11,7 +11,6 @@ from segkit.inference.decisions.pasted import FoundMasks, paste
 from segkit.inference.results import InstanceResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.scores import softmax
-from segkit.ops.sizes import crop
 from segkit.ops.watershed import grow_objects
 from segkit.structures import ClassMap, Instances
 
@@ -41,15 +40,15 @@ class InstancesDecision(Decision):
         self._pasted.append(FoundMasks.read(outputs, corners, tile))
         return NO_MAPS
 
-    def add_band(self, rows: slice, scores: Scores) -> None:
+    def add_block(self, rows: slice, columns: slice, scores: Scores) -> None:
         """Keep the blended probabilities."""
-        self._maps[:, rows] = scores
+        self._maps[:, rows, columns] = scores
 
     def joined(self) -> InstanceResult:
         """The objects of the whole image."""
         if self._pasted:
             return self._paste(self._pasted)
-        return self._grow(crop(self._maps, self.request.padding))
+        return self._grow(self._maps)
 
     def _grow(self, probabilities: Scores) -> InstanceResult:
         rule = self.request.rule
@@ -63,4 +62,4 @@ class InstancesDecision(Decision):
 
     @cached_property
     def _maps(self) -> Scores:
-        return np.empty((self.classes.num_classes + 1, *self.request.padded_size), np.float32)
+        return np.empty((self.classes.num_classes + 1, *self.request.size), np.float32)

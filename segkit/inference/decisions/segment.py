@@ -12,7 +12,6 @@ from segkit.inference.decisions._base import Decision, Outputs
 from segkit.inference.results import SegmentationResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.scores import class_indices, softmax
-from segkit.ops.sizes import crop
 
 
 class SegmentDecision(Decision):
@@ -28,25 +27,23 @@ class SegmentDecision(Decision):
         """Have the probabilities blended."""
         return outputs["segment"]
 
-    def add_band(self, rows: slice, scores: Scores) -> None:
+    def add_block(self, rows: slice, columns: slice, scores: Scores) -> None:
         """Decide by the blended probabilities."""
-        self._mask[rows] = self._ids(scores)
+        self._mask[rows, columns] = self._ids(scores)
         if self.request.probabilities:
-            self._maps[:, rows] = scores
+            self._maps[:, rows, columns] = scores
 
     def joined(self) -> SegmentationResult:
-        """All bands, without the padding."""
-        padding = self.request.padding
-        maps = crop(self._maps, padding) if self.request.probabilities else None
-        return SegmentationResult(crop(self._mask, padding), self.classes, maps)
+        """All blocks."""
+        return SegmentationResult(self._mask, self.classes, self._maps if self.request.probabilities else None)
 
     def _ids(self, scores: Scores) -> NDArray[np.uint8 | np.uint16]:
         return self.classes.indices_to_ids(class_indices(scores))
 
     @cached_property
     def _mask(self) -> NDArray[Any]:
-        return np.empty(self.request.padded_size, self.classes.id_dtype)
+        return np.empty(self.request.size, self.classes.id_dtype)
 
     @cached_property
     def _maps(self) -> Scores:
-        return np.empty((self.classes.num_classes, *self.request.padded_size), np.float32)
+        return np.empty((self.classes.num_classes, *self.request.size), np.float32)
