@@ -64,6 +64,7 @@ class FcosPredictor:
         self.network = network
         self.classes = classes
         self.heads: Mapping[TaskName, ClassMap] = {"detect": classes}
+        self.threshold = 0.5
 
     @torch.inference_mode()
     def predict(self, image: NDArray[Any]) -> DetectionResult:

@@ -43,6 +43,7 @@ class SmpPredictor:
         self.network = network
         self.classes = classes
         self.heads: Mapping[TaskName, ClassMap] = {"segment": classes}
+        self.threshold = 0.5
         self._mean = mean
         self._std = std
 

@@ -37,6 +37,7 @@ class Components:
     def __init__(self, predictor: Predictor, classes: ClassMap) -> None:
         self.predictor = predictor
         self.heads: Mapping[TaskName, ClassMap] = {"instances": classes}
+        self.threshold = 0.5
 
     def predict(self, image: NDArray[Any]) -> InstanceResult:
         """The objects in one image of stored values (H, W, C)."""

@@ -20,7 +20,6 @@ from segkit.evaluation.result import Evaluation
 from segkit.evaluation.segment import SegmentationTally
 from segkit.inference.results import CombinedResult, Result
 from segkit.metrics.boundary import DEFAULT_TOLERANCE
-from segkit.pipeline import ObjectRule, Pipeline
 from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample, TaskName
 
 __all__ = ["Evaluation", "Predicts", "Progress", "evaluate", "evaluate_folds", "evaluate_heads", "evaluate_masks"]
@@ -37,6 +36,11 @@ class Predicts(Protocol):
     @property
     def heads(self) -> Mapping[TaskName, ClassMap]:
         """What it predicts, each with the classes it knows; the main one first."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Score from which its boxes are counted image by image."""
         ...
 
     def predict(self, image: NDArray[Any]) -> Result | CombinedResult:
@@ -107,6 +111,11 @@ def evaluate_folds(
     return _predict_and_score(lambda id_: predictor_of[id_], records, heads, progress, False, tolerance)
 
 
+def _require_images(records: Sequence[Record]) -> None:
+    if not records:
+        raise DataError("there is no image to evaluate on; name another part with --split, or data with that part")
+
+
 def _require_classes(predictor: Predicts, heads: Mapping[TaskName, ClassMap]) -> None:
     for task, classes in heads.items():
         known = predictor.heads[task].names
@@ -137,15 +146,10 @@ def _predict_and_score(
             found["segment"] = predictor.heads["segment"].ids_to_indices(found["segment"].mask)
         return found
 
-    threshold = _threshold(predictor_of(records[0].id)) if records else 0.5
+    _require_images(records)
+    threshold = predictor_of(records[0].id).threshold
     tallies = {task: _tally(task, classes, quick, tolerance, threshold) for task, classes in heads.items()}
     return _evaluate(tallies, predict, records, heads, progress, quick)
-
-
-def _threshold(predictor: Predicts) -> float:
-    """The score from which the predictor shows boxes; one half where it says nothing."""
-    pipeline = getattr(predictor, "pipeline", None)
-    return pipeline.objects.threshold if isinstance(pipeline, Pipeline) else ObjectRule().threshold
 
 
 def _tally(task: TaskName, classes: ClassMap, quick: bool, tolerance: float, threshold: float) -> _Tally[Any]:
@@ -154,7 +158,7 @@ def _tally(task: TaskName, classes: ClassMap, quick: bool, tolerance: float, thr
     if task == "detect":
         return DetectionTally(classes, threshold)
     if task == "instances":
-        return InstanceTally(classes)
+        return InstanceTally(classes, coco=not quick)
     return _segmentation(classes, quick, tolerance)
 
 
@@ -185,6 +189,7 @@ def evaluate_masks(
             raise DataError(f"{path} holds values that are no class id; allowed are {allowed}")
         return indices
 
+    _require_images(records)
     tallies: dict[TaskName, _Tally[Any]] = {"segment": _segmentation(classes, quick, tolerance)}
     return _evaluate(tallies, lambda sample: {"segment": read(sample)}, records, {"segment": classes}, progress, quick)[
         "segment"
@@ -224,8 +229,6 @@ def _evaluate(
     progress: Progress | None,
     quick: bool,
 ) -> dict[TaskName, Evaluation]:
-    if not records:
-        raise DataError("there is no image to evaluate on; name another part with --split, or data with that part")
     rankings: dict[TaskName, list[tuple[Record, float]]] = {task: [] for task in tallies}
     for done, record in enumerate(records, start=1):
         sample = load_targets(record, heads)

@@ -1,16 +1,20 @@
-"""Scores of objects pixel by pixel: precision at one half, panoptic quality, and how well they are counted."""
+"""Scores of objects pixel by pixel: precision at one half, panoptic quality, counts, and COCO's average precision."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import DataError
-from segkit.evaluation.estimates import estimates, number, sum_by_unit, unit_name
+from segkit.evaluation.estimates import Estimate, estimates, number, sum_by_unit, unit_name
+from segkit.evaluation.marked import marked_overlaps
+from segkit.evaluation.precision import PrecisionScores
 from segkit.inference.results import InstanceResult
 from segkit.metrics import MINIMUM_UNITS
+from segkit.metrics.detection import MOST_DETECTIONS, Matches
 from segkit.metrics.instances import (
     count_error,
     object_sums,
@@ -18,26 +22,38 @@ from segkit.metrics.instances import (
     panoptic_quality,
     precision_at_half,
 )
+from segkit.metrics.masks import match_masks
 from segkit.metrics.region import FloatArray, ratio
 from segkit.structures import ClassMap, Instances, Record, Sample
 from segkit.visualization.instances import instances_side_by_side
 
-RULE = (
+_RULE = (
     "AP@0.5 is TP / (TP + FP + FN) at an intersection over union above one half, image by image, then the mean over "
     "images (as Cellpose and StarDist report it); images without objects in reference and prediction are not counted"
+)
+_COCO_RULE = (
+    "COCO's AP ranks all objects by score and is the mean over intersections over union of 0.50 to 0.95 and over "
+    f"classes that occur (pycocotools' segm); of one class the {MOST_DETECTIONS} surest objects of an image count, "
+    "outlines that cover one another count whole, and regions marked as crowd or as ignored do not count"
 )
 
 
 class InstanceTally:
-    """Pairs the objects of one image at a time."""
+    """Pairs the objects of one image at a time.
+
+    Args:
+        classes: background and the classes of objects.
+        coco: whether to compute COCO's average precision too.
+    """
 
     task: Literal["instances"] = "instances"
     confusion = None
 
-    def __init__(self, classes: ClassMap) -> None:
+    def __init__(self, classes: ClassMap, coco: bool) -> None:
         self.classes = classes
         self._records: list[Record] = []
         self._sums: list[NDArray[np.float64]] = []
+        self._matches: list[list[Matches]] | None = [] if coco else None
 
     def add(self, sample: Sample, prediction: InstanceResult) -> float:
         """Count one image; returns its AP@0.5, NaN without any object. Raises `DataError` without known objects."""
@@ -48,6 +64,11 @@ class InstanceTally:
         pairs = pair_objects(reference, predicted)
         self._records.append(sample.record)
         self._sums.append(object_sums(pairs, reference, predicted, self.classes.num_classes))
+        if self._matches is not None:
+            overlaps = marked_overlaps(sample, self.classes, predicted)
+            self._matches.append(
+                [match_masks(overlaps, prediction.labels, prediction.scores, i) for i in self.classes.foreground]
+            )
         return float(precision_at_half(self._sums[-1].sum(axis=1)))
 
     def picture(self, sample: Sample, prediction: InstanceResult) -> tuple[NDArray[np.uint8], str]:
@@ -80,6 +101,7 @@ class InstanceTally:
         """All scores, JSON-ready; `quick` leaves out the intervals."""
         units = list(dict.fromkeys(record.unit for record in self._records))
         whole = _estimates(self._whole, self._records, quick)
+        coco, of_classes, curves = self._coco(quick)
         return {
             "task": "instances",
             "metric": "AP@0.5",
@@ -89,11 +111,34 @@ class InstanceTally:
             "unit": unit_name(self._records),
             "units": len(units),
             "unit_scores": self._unit_scores(units),
-            "rule": RULE,
+            "rule": _RULE,
             "not_counted": int(np.isnan(precision_at_half(self._whole)).sum()),
             "dataset": whole,
-            "classes": [self._class_row(class_, quick) for class_ in self.classes.foreground],
+            "coco": coco,
+            "classes": [
+                self._class_row(class_, quick) | {"coco": found}
+                for class_, found in zip(self.classes.foreground, of_classes, strict=True)
+            ],
+            "curves": curves,
         }
+
+    def _coco(self, quick: bool) -> tuple[dict[str, Any] | None, Sequence[dict[str, Any] | None], dict[str, Any]]:
+        """COCO's scores of the data set, and of each class of objects, and their curves; JSON-ready."""
+        foreground = self.classes.foreground
+        if self._matches is None:
+            return None, [None] * len(foreground), {}
+        precision = PrecisionScores(self._matches, self._records)
+        per_class, means = precision.estimates(quick)
+        whole = {"rule": _COCO_RULE, "cut": self._cut, **_plain(means)}
+        names = [self.classes.names[class_] for class_ in foreground]
+        # All objects are shown, whatever their scores.
+        return whole, [_plain(found) for found in per_class], dict(zip(names, precision.curves(0.0), strict=True))
+
+    @property
+    def _cut(self) -> int:
+        """Number of images that hold more objects of a class than COCO lets count."""
+        objects = np.stack(self._sums)[:, 1]
+        return int((objects > MOST_DETECTIONS).any(axis=1).sum())
 
     @property
     def _whole(self) -> NDArray[np.float64]:
@@ -123,6 +168,10 @@ class InstanceTally:
             "found": found,
             "invented": predicted - found,
         }
+
+
+def _plain(found: Mapping[str, Estimate]) -> dict[str, Any]:
+    return {name: estimate.to_json() for name, estimate in found.items()}
 
 
 def _estimates(sums: NDArray[np.float64], records: list[Record], quick: bool) -> dict[str, dict[str, Any]]:

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.evaluation.estimates import Estimate, weighted_estimates
-from segkit.metrics.average_precision import RECALLS, Ranking, average_precisions, precision_curve, rank
+from segkit.evaluation.estimates import Estimate, number, weighted_estimates
+from segkit.metrics.average_precision import (
+    RECALLS,
+    Ranking,
+    at_threshold,
+    average_precisions,
+    precision_curve,
+    rank,
+)
 from segkit.metrics.detection import AREAS, THRESHOLDS, Matches
 from segkit.metrics.region import FloatArray, mean_of_counted
 from segkit.structures import Record
@@ -45,13 +52,9 @@ class PrecisionScores:
         ]
         return rows[:-1], rows[-1]
 
-    def curves(self) -> list[dict[str, list[float]]]:
-        """Precision over recall of each class at an overlap of one half; no values of a class without objects."""
-        found = [precision_curve(ranking) for ranking in self.rankings]
-        return [
-            {"recall": RECALLS.round(2).tolist(), "precision": [] if curve is None else curve.round(4).tolist()}
-            for curve in found
-        ]
+    def curves(self, threshold: float) -> list[dict[str, Any]]:
+        """Precision over recall of each class at an overlap of one half, JSON-ready; see `_curve`."""
+        return [_curve(ranking, threshold) for ranking in self.rankings]
 
     def _statistic(self, weights: FloatArray) -> FloatArray:
         """(R, (K + 1) * 7) measures of every class and their means, from how often images count (R, N)."""
@@ -67,6 +70,23 @@ class PrecisionScores:
         return [
             len(set(units[objects[:, area] > 0])) for objects in (*of_classes, of_classes.sum(axis=0)) for area in areas
         ]
+
+
+def _curve(ranking: Ranking, threshold: float) -> dict[str, Any]:
+    """Precision and score at each recall, and recall and precision of what is shown from the threshold on.
+
+    No values of a class without objects.
+    """
+    curve = precision_curve(ranking)
+    if curve is None:
+        return {"recall": [], "precision": [], "score": [], "shown": None}
+    recall, precision = at_threshold(ranking, threshold)
+    return {
+        "recall": RECALLS.round(2).tolist(),
+        "precision": curve.precision.round(4).tolist(),
+        "score": [number(score) for score in curve.scores.round(4)],
+        "shown": {"recall": number(recall), "precision": number(precision)},
+    }
 
 
 def _measures(ranking: Ranking, weights: NDArray[Any]) -> FloatArray:

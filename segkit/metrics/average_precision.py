@@ -75,14 +75,36 @@ def average_precisions(ranking: Ranking, weights: FloatArray) -> tuple[FloatArra
     return precisions, recalls
 
 
-def precision_curve(ranking: Ranking) -> FloatArray | None:
-    """(101,) precision at each of the `RECALLS` at an overlap of one half; None without objects."""
+class Curve(NamedTuple):
+    """Precision over recall at an overlap of one half.
+
+    Attributes:
+        precision: (101,) the highest at each of the `RECALLS` or more; 0 where it is never reached.
+        scores: (101,) the score from which detections reach each of the `RECALLS`; NaN where they never do.
+    """
+
+    precision: FloatArray
+    scores: FloatArray
+
+
+def precision_curve(ranking: Ranking) -> Curve | None:
+    """The curve of one class; None without objects."""
     everything = np.ones((1, len(ranking.objects)))
     objects = everything @ ranking.objects[:, 0]
     if not objects.any():
         return None
     precision, recall = (found[:, 0] for found in _at_hits(ranking, 0, 0, everything, objects))
-    return np.append(precision, 0)[np.searchsorted(recall, RECALLS, side="left")]
+    scores = ranking.scores[ranking.right[0, 0]]
+    reached = np.searchsorted(recall, RECALLS, side="left")
+    return Curve(np.append(precision, 0)[reached], np.append(scores, np.nan)[reached])
+
+
+def at_threshold(ranking: Ranking, threshold: float) -> tuple[float, float]:
+    """Recall and precision of the detections from a score on at an overlap of one half; NaN where there are none."""
+    shown = ranking.counted[0, 0] & (ranking.scores >= threshold)
+    right, objects = int((ranking.right[0, 0] & shown).sum()), int(ranking.objects[:, 0].sum())
+    of_shown = int(shown.sum())
+    return right / objects if objects else float("nan"), right / of_shown if of_shown else float("nan")
 
 
 def best_threshold(matches: Sequence[Matches]) -> float | None:

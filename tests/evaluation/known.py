@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.inference.results import ClassificationResult, SegmentationResult
+from segkit.inference.results import ClassificationResult, CombinedResult, Result, SegmentationResult
 from segkit.structures import ClassMap, TaskName
 
 CLASSES = ClassMap(
@@ -20,8 +20,24 @@ CLASSES = ClassMap(
 Ids = NDArray[np.uint8]
 
 
+class KnownResults:
+    """Predicts the result that belongs to an image; the image's first pixel is its number."""
+
+    def __init__(
+        self, results: Sequence[Result | CombinedResult], heads: Mapping[TaskName, ClassMap], threshold: float = 0.5
+    ) -> None:
+        self.results = results
+        self.heads = heads
+        self.threshold = threshold
+
+    def predict(self, image: NDArray[Any]) -> Result | CombinedResult:
+        return self.results[int(image[0, 0, 0])]
+
+
 class KnownMasks:
     """Predicts the mask that belongs to an image; the image's first pixel is its number."""
+
+    threshold = 0.5
 
     def __init__(self, masks: Sequence[Ids], classes: ClassMap = CLASSES) -> None:
         self.masks = masks
@@ -36,6 +52,8 @@ class KnownMasks:
 
 class KnownProbabilities:
     """Predicts the probabilities that belong to an image; the image's first pixel is its number."""
+
+    threshold = 0.5
 
     def __init__(self, probabilities: NDArray[np.float32], classes: ClassMap) -> None:
         self.probabilities = probabilities

@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from segkit.metrics.average_precision import average_precisions, best_threshold, precision_curve, rank
+from segkit.metrics.average_precision import at_threshold, average_precisions, best_threshold, precision_curve, rank
 from segkit.metrics.detection import Matches, box_overlaps, match
 from segkit.metrics.instances import count_error, object_sums, pair_objects, panoptic_quality, precision_at_half
 from segkit.structures import Instances
@@ -115,11 +115,21 @@ def test_threshold_and_curve_by_hand() -> None:
         box_overlaps(boxes, boxes[:2], np.zeros(2, bool)), scores, np.full(3, 100), np.full(2, 100), np.zeros(2, bool)
     )
     assert best_threshold([found]) == 0.6  # the third box is wrong
-    curve = precision_curve(rank([found]))
+    ranking = rank([found])
+    curve = precision_curve(ranking)
     assert curve is not None
-    assert (curve == 1).all()
+    assert (curve.precision == 1).all()
+    assert curve.scores.tolist() == [0.9] * 51 + [0.6] * 50  # the first object is half of them
+    assert at_threshold(ranking, 0.3) == (1, 2 / 3)
+    assert at_threshold(ranking, 0.6) == (1, 1)
+    assert at_threshold(ranking, 0.7) == (0.5, 1)
+    assert np.isnan(at_threshold(ranking, 0.91)[1])
     nothing = match(np.zeros((0, 2)), np.empty(0), np.empty(0), np.full(2, 100), np.zeros(2, bool))
     assert best_threshold([nothing]) is None
+    missed = precision_curve(rank([nothing]))
+    assert missed is not None
+    assert (missed.precision == 0).all()
+    assert np.isnan(missed.scores).all()
 
 
 def test_objects_by_hand() -> None:
