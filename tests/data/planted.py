@@ -166,6 +166,22 @@ def other_spacing(root: Path) -> None:
         path.unlink()
 
 
+def boxes_alone(*rows: str) -> Callable[[Path], None]:
+    """The masks give way to a box of each class in every image but the last, and these rows of further boxes."""
+
+    def plant(root: Path) -> None:
+        shutil.rmtree(root / "masks")
+        both = [f"{i:02},{label}" for i in range(11) for label in ("cell,2,3,12,9", "nucleus,20,10,44,38.5")]
+        lines = ["image,class,x_min,y_min,x_max,y_max", *both, *rows]
+        (root / "boxes.csv").write_text("\n".join(lines))
+
+    return plant
+
+
+def groups_across(root: Path) -> None:
+    (root / "groups.csv").write_text("id,group\n03,first\n07,first\n11,first\n")
+
+
 def missing_mask(root: Path) -> None:
     (root / "masks" / "03.png").unlink()
 
@@ -298,6 +314,37 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], tuple[str, ...], str]
         r"images/03.png \(train\) = images/11.png \(test\)",
     ),
     "copy": (copy_image("03", "04"), ["duplicate-image"], (IMAGE, "images/04.png"), "images/03.png = images/04.png"),
+    "box outside": (
+        boxes_alone("03.png,cell,40,30,60,38"),
+        ["annotation-outside"],
+        (IMAGE,),
+        r"1 object outside the image; correct .*, for example cell \(40, 30, 60, 38\) in images/03.png",
+    ),
+    "box without area": (
+        boxes_alone("images/03.png,nucleus,10,12,10,30"),
+        ["zero-area-box"],
+        (IMAGE,),
+        r"1 object without area; remove them, .* nucleus \(10, 12, 10, 30\) in images/03.png",
+    ),
+    "box of no class": (boxes_alone("03,alien,1,2,9,9"), ["unknown-label"], (IMAGE,), "alien"),
+    "box of no image": (
+        boxes_alone("gone.png,cell,1,2,9,9"),
+        ["missing-image"],
+        ("gone.png",),
+        r"boxes.csv names images that are not there \(1\)",
+    ),
+    "box that is none": (
+        boxes_alone("03,cell,1,two,9,9"),
+        ["unreadable-annotation"],
+        (IMAGE,),
+        r"rows of 1 images are no class and four numbers \(images/03.png: cell, 1, two, 9, 9\)",
+    ),
+    "group in two parts": (
+        groups_across,
+        ["group-across-splits"],
+        (IMAGE, "images/07.png", "images/11.png"),
+        r"1 group in more than one part: first \(train/test\)",
+    ),
     "missing mask": (missing_mask, ["missing-mask"], (IMAGE,), "mask"),
     "missing image": (missing_image, ["orphan-mask", "unknown-split-id"], (MASK,), "image"),
     "two suffixes": (two_suffixes, ["duplicate-id"], ("images/03.bmp", IMAGE), "differ by the suffix alone"),

@@ -20,6 +20,7 @@ from segkit.structures import ClassMap
 from tests.data.planted import (
     FAULTS,
     SIZE,
+    boxes_alone,
     copy_image,
     cut_short,
     gray_image,
@@ -38,6 +39,9 @@ def clean(tmp_path: Path) -> Path:
 
 def test_the_clean_set_has_no_findings(clean: Path) -> None:
     assert open_dataset(clean).findings == ()
+    boxes_alone()(clean)
+    boxed = open_dataset(clean)
+    assert (boxed.task, boxed.findings) == ("detect", ())
 
 
 @pytest.mark.parametrize("fault", FAULTS)

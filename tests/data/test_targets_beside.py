@@ -12,6 +12,7 @@ import pytest
 
 from segkit.cli import main
 from segkit.data.config import DataConfig
+from segkit.data.formats._base import list_records
 from segkit.data.image_io import read_mask
 from segkit.data.opening import OpenDataset, open_dataset
 from segkit.data.samples import load_targets
@@ -202,3 +203,48 @@ def test_the_command_checks_heads_together(sample: Path, capsys: pytest.CaptureF
         main(["check", str(sample), "--heads", "segment,detct"])
     assert caught.value.code == 2
     assert "'detct' is no task; allowed are segment, instances, detect, classify" in capsys.readouterr().err
+
+
+BOX_TABLE = "image,class,x_min,y_min,x_max,y_max\na,cell,1,2,9,8\nb.png,nucleus,3,3,12,10\n"
+
+
+@pytest.mark.parametrize(
+    ("places", "layout", "splits"),
+    [
+        (("a.png", "b.png", "c.png"), "images, flat", (None, None, None)),
+        (("images/a.png", "images/b.png", "images/c.png"), "images, flat", (None, None, None)),
+        (
+            ("images/train/a.png", "images/val/b.png", "images/test/c.png"),
+            "images, kind first",
+            ("train", "val", "test"),
+        ),
+        (("train/a.png", "val/images/b.png", "test/c.png"), "images, split first", ("train", "val", "test")),
+    ],
+)
+def test_boxes_need_no_masks(
+    tmp_path: Path, places: tuple[str, ...], layout: str, splits: tuple[str | None, ...]
+) -> None:
+    for seed, place in enumerate(places):
+        save(tmp_path / place, image_pixels(seed))
+    (tmp_path / "boxes.csv").write_text(BOX_TABLE)
+    listing = list_records(tmp_path)
+    assert (listing.task, listing.layout, listing.findings) == ("detect", layout, ())
+    assert tuple(record.split for record in listing.records) == splits
+    boxes = [
+        [(one.label, one.box) for one in record.annotation.objects] for record in listing.records if record.annotation
+    ]
+    assert boxes == [[("cell", (1, 2, 9, 8))], [("nucleus", (3, 3, 12, 10))], []]
+
+
+def test_boxes_come_before_labels_and_give_way_to_them_on_request(tmp_path: Path) -> None:
+    for seed, name in enumerate("abc"):
+        save(tmp_path / "images" / f"{name}.png", image_pixels(seed))
+    (tmp_path / "boxes.csv").write_text(BOX_TABLE)
+    (tmp_path / "labels.csv").write_text("image,label\na,x\nb,y\nc,x\n")
+    assert [list_records(tmp_path, task=task).task for task in (None, "detect", "classify")] == [
+        "detect",
+        "detect",
+        "classify",
+    ]
+    with pytest.raises(UsageError, match="read as images, flat, which does not tell objects apart"):
+        list_records(tmp_path, task="instances")

@@ -45,6 +45,24 @@ def find_layout(root: Path) -> Layout:
     return Layout("no mask folder")
 
 
+def find_images(root: Path) -> Layout:
+    """How images without masks are laid out: in `images/` or its parts, in the parts' folders, or beside one another.
+
+    Raises `DataError` where several folders could hold the images of one split.
+    """
+    folders = [(folder, name) for folder, name in _named_folders(root) if not name.masks]
+    plain = _pairs([(folder, name) for folder, name in folders if name.split is None])
+    if plain:
+        by_split = _split_folders(plain[0].images)
+        if by_split and None not in by_split:
+            return Layout("images, kind first", tuple(Part(folder, None, split) for split, folder in by_split.items()))
+        return Layout("images, flat", tuple(plain))
+    parts = tuple(part for folder, name in folders if name.split for part in _inside(folder, name.split))
+    if parts:
+        return Layout("images, split first", parts)
+    return Layout("images, flat", (Part(root, None),) if holds_images(root) else ())
+
+
 def _named_folders(root: Path) -> list[tuple[Path, FolderName]]:
     """The folders whose name says something; a folder of masks that holds other files only is none."""
     named = [(folder, name) for folder in subfolders(root) if (name := FolderName.parse(folder.name))]

@@ -21,7 +21,7 @@ from segkit.data.formats._folders import (
     holds_images,
 )
 from segkit.data.formats._ids import duplicate_ids, unique_ids
-from segkit.data.formats._layout import Part
+from segkit.data.formats._layout import Layout, Part, find_images, find_layout
 from segkit.data.formats._marked import foreground_of
 from segkit.data.formats._pairing import find_rule
 from segkit.data.rules import finding
@@ -35,10 +35,23 @@ COLUMNS: Mapping[str, Sequence[str]] = {BOXES: ("image", "class", *SIDES), LABEL
 Row = dict[str, str]
 
 
-def table_of(root: Path, task: TaskName | None) -> Path | None:
-    """The table in a folder that has the targets of a task, None where there is none."""
-    name = {"detect": BOXES, "classify": LABELS}.get(task or "")
-    return root / name if name is not None and (root / name).is_file() else None
+def find_parts(root: Path) -> Layout:
+    """The layout of images and masks, else of images alone that have a table of boxes; no parts where neither is there.
+
+    Raises `DataError` as `find_layout` does.
+    """
+    layout = find_layout(root)
+    return layout if layout.parts or not (root / BOXES).is_file() else find_images(root)
+
+
+def table_of(root: Path, task: TaskName | None, parts: Sequence[Part]) -> Path | None:
+    """The table in a folder that has the targets of a task; of images without masks boxes, unless labels are wanted.
+
+    None where masks have the targets.
+    """
+    wanted = {"detect": BOXES, "classify": LABELS}.get(task or "")
+    names = (wanted, None if any(part.masks for part in parts) else BOXES)
+    return next((root / name for name in names if name is not None and (root / name).is_file()), None)
 
 
 def list_table(root: Path, layout: str, parts: Sequence[Part], table: Path) -> Listing:

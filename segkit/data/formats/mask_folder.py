@@ -9,9 +9,8 @@ from segkit.data.class_file import BACKGROUND_NAMES
 from segkit.data.csv_table import format_table
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._examples import scenes
-from segkit.data.formats._layout import find_layout
 from segkit.data.formats._parts import list_parts
-from segkit.data.formats._targets_beside import list_table, table_of, with_numbers
+from segkit.data.formats._targets_beside import find_parts, list_table, table_of, with_numbers
 from segkit.data.formats._writing import (
     PLAIN_SUFFIXES,
     WRITERS,
@@ -40,21 +39,22 @@ class MaskFolder:
 
     Masks are one file per image, one folder per class (`masks/CLASS/NAME.png`), or one file per class
     (`NAME_CLASS.png`). Beside them may lie further targets: `boxes.csv` (`image,class,x_min,y_min,x_max,y_max`),
-    `labels.csv` (`image,label`), and in `instances/` files whose values number the objects of the masks.
+    `labels.csv` (`image,label`), and in `instances/` files whose values number the objects of the masks. Beside
+    `boxes.csv` masks may be absent.
     """
 
     rank: ClassVar[int] = 1
 
     def recognises(self, root: Path) -> bool:
-        """Whether a folder of images has a folder of masks beside it."""
-        return root.is_dir() and bool(find_layout(root).parts)
+        """Whether a folder of images has a folder of masks, or a table of boxes, beside it."""
+        return root.is_dir() and bool(find_parts(root).parts)
 
     def list(self, root: Path, task: TaskName | None = None) -> Listing:
         """List the records; raises `DataError` when no image has a mask."""
-        layout = find_layout(root) if root.is_dir() else None
+        layout = find_parts(root) if root.is_dir() else None
         if layout is None or not layout.parts:
             raise DataError(f"{root} has no folder of masks beside a folder of images; expected images/ and masks/")
-        table = table_of(root, task)
+        table = table_of(root, task, layout.parts)
         if table is not None:
             return list_table(root, layout.description, layout.parts, table)
         listing = list_parts(root, layout.description, layout.parts)

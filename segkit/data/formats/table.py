@@ -13,7 +13,7 @@ from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._examples import scenes
 from segkit.data.formats._folders import SPLITS, find_class_file
-from segkit.data.formats._layout import find_layout
+from segkit.data.formats._targets_beside import find_parts
 from segkit.data.image_io import write_image
 from segkit.data.readers._base import cut_suffix
 from segkit.data.rules import finding
@@ -40,11 +40,11 @@ class Table:
     rank: ClassVar[int] = 0
 
     def recognises(self, root: Path) -> bool:
-        """Whether `root` is a table, or a folder with a table of images in it; masks in folders come before labels."""
+        """Whether `root` is a table, or a folder with a table of images in it; masks and boxes beside it come first."""
         if root.is_file():
             return root.suffix.lower() in TABLE_SUFFIXES
         tables = _tables(root)
-        return any("mask" in read_columns(path) for path in tables) or bool(tables and not find_layout(root).parts)
+        return any("mask" in read_columns(path) for path in tables) or bool(tables and not find_parts(root).parts)
 
     def list(self, root: Path, task: TaskName | None = None) -> Listing:
         """List the records with the targets of `task`, where the table has them; the other column is not looked at.
