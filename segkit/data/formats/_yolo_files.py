@@ -28,13 +28,13 @@ _UPWARDS = "../"
 
 @dataclass(frozen=True)
 class YoloFile:
-    """A `data.yaml`, read.
+    """A `data.yaml`, or what stands in its place, read.
 
     Attributes:
         path: the file.
         names: class id -> name, in ascending order.
-        folders: where relative paths start, the likeliest first.
-        parts: split -> what the file names for it, folders or lists of images.
+        folders: where relative paths start, the likeliest first; the last is that of the data set.
+        parts: split -> what the file names for it, folders or lists of images; None: no split is named.
         masks_dir: the folder of masks that stands in place of `images`, None: the set has labels.
         has_keypoints: boxes are followed by keypoints, not by corners.
     """
@@ -42,7 +42,7 @@ class YoloFile:
     path: Path
     names: Mapping[int, str]
     folders: tuple[Path, ...]
-    parts: Mapping[str, tuple[str, ...]]
+    parts: Mapping[str | None, tuple[str, ...]]
     masks_dir: str | None
     has_keypoints: bool
 
@@ -77,7 +77,7 @@ def read_yolo_file(path: Path) -> YoloFile:
     masks_dir = content.get("masks_dir")
     if masks_dir is not None and (not isinstance(masks_dir, str) or not masks_dir.strip("./")):
         raise UnreadableFileError(path, "masks_dir is the name of a folder that stands in place of images")
-    return YoloFile(path, _names(path, content), _folders(path, content), parts, masks_dir, "kpt_shape" in content)
+    return YoloFile(path, names_in(path, content), _folders(path, content), parts, masks_dir, "kpt_shape" in content)
 
 
 class _Loader(yaml.SafeLoader):
@@ -109,8 +109,11 @@ def _entries(path: Path, value: object, key: str) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def _names(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
-    """Names from a list or a table of id and name; without any, the ids up to `nc` are names."""
+def names_in(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
+    """Names from a list or a table of id and name; without any, the ids up to `nc` are names.
+
+    Raises `UnreadableFileError` where there is none, or something else than ids and their own names.
+    """
     given = content.get("names")
     count = content.get("nc")
     if given is None and isinstance(count, int) and 0 < count <= MAX_ID:
@@ -162,7 +165,7 @@ class FoundImages:
     moved: Mapping[str, str] = field(default_factory=dict)
 
 
-def images_of(file: YoloFile, split: str) -> FoundImages:
+def images_of(file: YoloFile, split: str | None) -> FoundImages:
     """The images of a part, from its folders and lists; raises `UnreadableFileError` for a list that is no text."""
     files: dict[str, Path] = {}
     repeated: list[Path] = []

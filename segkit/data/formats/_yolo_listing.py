@@ -29,7 +29,7 @@ class ListedPart:
     """One part.
 
     Attributes:
-        split: its name.
+        split: its name, None where all images are one.
         found: its images.
         records: those with what the task needs.
         unlabelled: images that have no mask.
@@ -37,7 +37,7 @@ class ListedPart:
         labels: the label files.
     """
 
-    split: str
+    split: str | None
     found: FoundImages
     records: list[Record] = field(default_factory=list)
     unlabelled: list[Path] = field(default_factory=list)
@@ -45,7 +45,7 @@ class ListedPart:
     labels: list[Path] = field(default_factory=list)
 
 
-def with_labels(file: YoloFile, split: str, found: FoundImages, root: Path) -> ListedPart:
+def with_labels(file: YoloFile, split: str | None, found: FoundImages, root: Path) -> ListedPart:
     """The images of a part with the objects of their label files."""
     listed = ListedPart(split, found)
     for name, image in found.files.items():
@@ -64,7 +64,12 @@ def with_labels(file: YoloFile, split: str, found: FoundImages, root: Path) -> L
     return listed
 
 
-def with_masks(file: YoloFile, split: str, found: FoundImages, root: Path) -> ListedPart:  # noqa: ARG001
+def with_masks(
+    file: YoloFile,
+    split: str | None,
+    found: FoundImages,
+    root: Path,  # noqa: ARG001
+) -> ListedPart:
     """The images of a part that have a mask."""
     listed = ListedPart(split, found)
     for name, image in found.files.items():
@@ -89,7 +94,8 @@ def listing_of(root: Path, file: YoloFile, listed: Sequence[ListedPart], task: T
         raise DataError(
             f"{file.path}: no image has a label file; labels/ mirrors images/, labels/x.txt for images/x.jpg"
         )
-    folder = file.path.parent
+    folder = file.folders[-1]
+    class_file = find_class_file(folder)
     assigned = apply_split_files(folder, records)
     boxed = without_outline(assigned.records, root) if chosen == "segment" else []
     return Listing(
@@ -97,7 +103,7 @@ def listing_of(root: Path, file: YoloFile, listed: Sequence[ListedPart], task: T
         layout=f"YOLO {'masks' if has_masks else 'labels'}, {file.path.name}",
         task=chosen,
         records=tuple(sorted(assigned.records, key=lambda record: record.id)),
-        class_file=find_class_file(folder),
+        class_file=None if class_file == file.path else class_file,
         declared=ClassFile.from_ids({name: id_ for id_, name in file.names.items()}, str(file.path)),
         notes=(*_moved(file, listed), *id_notes, *assigned.notes),
         findings=(*_findings(root, file, listed, assigned.records), *boxed, *assigned.findings),

@@ -11,6 +11,7 @@ import yaml
 from segkit.data.csv_table import format_table
 from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._examples import scenes
+from segkit.data.formats._layout import find_layout
 from segkit.data.formats._writing import (
     PLAIN_SUFFIXES,
     VOID,
@@ -24,7 +25,8 @@ from segkit.data.formats._writing import (
     require_task,
     written_classes,
 )
-from segkit.data.formats._yolo_files import find_yolo_file, images_of, read_yolo_file
+from segkit.data.formats._yolo_files import YoloFile, find_yolo_file, images_of, read_yolo_file
+from segkit.data.formats._yolo_folders import find_yolo_classes, read_yolo_classes
 from segkit.data.formats._yolo_labels import label_lines
 from segkit.data.formats._yolo_listing import listing_of, with_labels, with_masks
 from segkit.data.image_io import write_image, write_mask
@@ -41,26 +43,26 @@ if TYPE_CHECKING:  # it imports the formats
 class Yolo:
     """`data.yaml` with names and parts, `images/PART/` and `labels/PART/` (boxes, outlines) or a `masks_dir`.
 
-    An image without a label file shows no object.
+    An image without a label file shows no object. Label files without a `data.yaml`, as labelImg writes them, are read
+    where a `classes.txt` lies in the folder, beside the labels or beside the images.
     """
 
     rank: ClassVar[int] = 0
 
     def recognises(self, root: Path) -> bool:
-        """Whether a YAML file with names of classes and parts is there, judged by its keys."""
-        return find_yolo_file(root) is not None
+        """Whether a YAML file with names of classes and parts is there, judged by its keys, or labels without masks."""
+        if find_yolo_file(root) is not None:
+            return True
+        return find_yolo_classes(root) is not None and not find_layout(root).parts
 
     def list(self, root: Path, task: TaskName | None = None) -> Listing:
         """List the images: with masks where there is a `masks_dir`, else with outlines where there are any, else boxes.
 
         Raises:
-            UnreadableFileError: a `data.yaml` or a list of images that cannot be read.
+            UnreadableFileError: a `data.yaml`, a `classes.txt` or a list of images that cannot be read.
             DataError: no image is there, or none has what the file promises.
         """
-        path = find_yolo_file(root)
-        if path is None:
-            raise DataError(f"{root} has no data.yaml with names of classes and with train, val or test")
-        file = read_yolo_file(path)
+        file = _read(root)
         read = with_masks if file.masks_dir is not None and task != "detect" else with_labels
         return listing_of(root, file, [read(file, split, images_of(file, split), root) for split in file.parts], task)
 
@@ -75,6 +77,19 @@ class Yolo:
             write_atomically(make_folder(root / "labels" / split) / f"{index}.txt", f"{square}\n{disc}\n".encode())
         records = [Record("", root, split=split) for split in ("train", "val")]
         _write_yaml(root, records, {0: "square", 1: "disc"}, {})
+
+
+def _read(root: Path) -> YoloFile:
+    """The `data.yaml`, else what stands in its place."""
+    path = find_yolo_file(root)
+    if path is not None:
+        return read_yolo_file(path)
+    classes = find_yolo_classes(root)
+    if classes is None:
+        raise DataError(
+            f"{root} has no data.yaml with names of classes and train, val or test, nor label files with a classes.txt"
+        )
+    return read_yolo_classes(root, classes)
 
 
 @WRITERS.register("yolo")

@@ -24,7 +24,7 @@ from segkit.data.formats.coco import Coco
 from segkit.data.formats.yolo import Yolo
 from segkit.data.opening import open_dataset
 from segkit.data.samples import load_sample
-from segkit.errors import DataError, SegkitError, UnreadableFileError
+from segkit.errors import DataError, SegkitError, UnreadableFileError, UsageError
 from segkit.structures import IGNORE_INDEX, ObjectAnnotation, Record, RunLengths
 
 OUTLINE = "0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5"
@@ -429,3 +429,77 @@ def test_500_mutations_give_an_error_or_a_finding_that_names_the_file_or_sound_o
     marks = [one for record in records for one in objects(record)]
     assert all(one.box is not None and np.isfinite(one.box).all() for one in marks)
     assert {draw_region(one.region, (6, 8)).shape for one in marks if one.region is not None} == {(6, 8)}
+
+
+LABELIMG: dict[str, tuple[str, ...]] = {
+    "one folder": ("{n}.png", "{n}.txt", "classes.txt"),
+    "two folders": ("images/{n}.png", "labels/{n}.txt", "labels/classes.txt"),
+    "classes above": ("images/{n}.png", "labels/{n}.txt", "classes.txt"),
+    "kind first": ("images/train/{n}.png", "labels/train/{n}.txt", "labels/classes.txt"),
+    "split first": ("train/images/{n}.png", "train/labels/{n}.txt", "train/labels/classes.txt"),
+}
+"""Where labelImg's users keep an image, its labels, and the names of classes."""
+
+
+def labelimg_set(root: Path, layout: str, labels: tuple[str, ...] = (BOX, f"{BOX}\n0 0.5 0.5 1 1")) -> Path:
+    """Images a, b and c of 8 x 6 pixels, label files of the first two, and the classes cat and dog."""
+    image, label, classes = (root / place for place in LABELIMG[layout])
+    for seed, name in enumerate("abc"):
+        path = Path(str(image).format(n=name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((6, 8), seed, np.uint8)).save(path)
+    for name, text in zip("ab", labels, strict=True):
+        path = Path(str(label).format(n=name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    classes.write_text("cat\ndog\n")
+    return root
+
+
+@pytest.mark.parametrize("layout", LABELIMG)
+def test_labels_of_labelimg_need_no_yaml(tmp_path: Path, layout: str) -> None:
+    listing = list_records(labelimg_set(tmp_path, layout))
+    assert (listing.task, listing.layout, listing.findings) == ("detect", "YOLO labels, classes.txt", ())
+    assert [record.id for record in listing.records] == ["a", "b", "c"]
+    assert {record.split for record in listing.records} == {"train" if "train" in LABELIMG[layout][0] else None}
+    boxes = [[(one.label, one.box) for one in objects(record)] for record in listing.records]
+    dog, cat = ("dog", (3, 1.5, 5, 4.5)), ("cat", (0, 0, 8, 6))
+    assert boxes == [[dog], [dog, cat], []]
+    assert listing.class_file is None
+    assert listing.declared is not None
+    assert (listing.declared.names, listing.declared.ids) == (("cat", "dog"), (0, 1))
+
+
+def test_outlines_beside_a_list_of_classes_are_drawn_on_background(tmp_path: Path) -> None:
+    dataset = open_dataset(labelimg_set(tmp_path, "two folders", (OUTLINE, OUTLINE.replace("0 ", "1 ", 1))))
+    assert (dataset.task, dataset.classes.names) == ("segment", ("background", "cat", "dog"))
+
+
+def test_masks_come_before_labels_without_a_yaml(tmp_path: Path) -> None:
+    root = labelimg_set(tmp_path, "classes above")
+    (root / "masks").mkdir()
+    for name in "abc":
+        Image.fromarray(np.ones((6, 8), np.uint8)).save(root / "masks" / f"{name}.png")
+    assert list_records(root).layout == "mask folder, flat"
+    assert list_records(root, "yolo").task == "detect"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"cat\ncat\n", "a name of a class occurs twice"),
+        (b"\xff\xfe\x00", "it is no text; it has the name of one class per line"),
+        (b"\n", "it names no class"),
+    ],
+)
+def test_wrong_lists_of_classes_say_what_is_wrong(tmp_path: Path, content: bytes, reason: str) -> None:
+    root = labelimg_set(tmp_path, "one folder")
+    (root / "classes.txt").write_bytes(content)
+    with pytest.raises(UnreadableFileError, match=rf"classes\.txt: {reason}"):
+        list_records(root)
+
+
+def test_text_beside_images_makes_no_labels(tmp_path: Path) -> None:
+    root = labelimg_set(tmp_path, "one folder", ("a cat on a mat, asleep", "3 4 5 6 7"))
+    with pytest.raises(UsageError, match="has no layout segkit knows"):
+        list_records(root)
