@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segkit.cli import options
-from segkit.errors import NOT_COMPLETED, UsageError
+from segkit.errors import NOT_COMPLETED, OutputError, UsageError
 from segkit.ops.words import counted
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def check(
         dataset = open_dataset(data, config, progress=advance, task=task, heads=options.parse_heads(heads) or ())
     objects = measure_objects(dataset)
     described = describe_data(dataset, objects)
+    stored = _stored(dataset, described)
     if as_json:
-        typer.echo(json.dumps(_document(dataset, described), indent=1))
+        typer.echo(json.dumps(_document(dataset, described, stored), indent=1))
     else:
-        _print(dataset, described, options.typed(context, besides={"as_json", "report"}))
+        _print(dataset, described, stored, options.typed(context, besides={"as_json", "report"}))
     if report is not None:
         from segkit.experiment.check_report import write_check_report
 
@@ -91,23 +92,35 @@ def _refuse_no_page(report: Path | None) -> None:
         raise UsageError(f"--report {report}: there is no folder {report.parent}; make it, or name another")
 
 
-def _document(dataset: OpenDataset, described: dict[str, Any]) -> dict[str, Any]:
+def _stored(dataset: OpenDataset, described: dict[str, Any]) -> Path | OutputError:
+    """The file that keeps the fingerprint, or why there is none: what was found is worth printing all the same."""
+    from segkit.data.fingerprint_file import store_fingerprint
+
+    try:
+        return store_fingerprint(dataset, described)
+    except OutputError as error:
+        return error
+
+
+def _document(dataset: OpenDataset, described: dict[str, Any], stored: Path | OutputError) -> dict[str, Any]:
     return {
         "data": str(dataset.root),
         "read_as": dataset.listing.layout,
         "images": {part: len(ids) for part, ids in dataset.splits().items()},
         "classes": list(dataset.classes.names),
         "fingerprint": described,
+        "fingerprint_file": str(stored) if isinstance(stored, Path) else None,
         "findings": [dataclasses.asdict(found) for found in dataset.findings],
     }
 
 
-def _print(dataset: OpenDataset, described: dict[str, Any], given: str) -> None:
+def _print(dataset: OpenDataset, described: dict[str, Any], stored: Path | OutputError, given: str) -> None:
     from segkit.data.description import table
     from segkit.data.findings import slices_joined
     from segkit.data.opening import describe_finding
 
-    for line in (*dataset.describe(), "", *table(described)):
+    kept = str(stored) if isinstance(stored, Path) else f"not stored: {stored} with $SEGKIT_CACHE"
+    for line in (*dataset.describe(), "", *table(described), f"fingerprint: {kept}"):
         typer.echo(line)
     for found in dataset.findings:
         # Every file has its own line here; the description of a finding names only the first ones.

@@ -54,6 +54,28 @@ def test_the_clean_set_is_described(clean: Path, segkit: Ends, capsys: pytest.Ca
     assert "0 errors, 0 warnings; ready: segkit train" in printed
 
 
+def test_the_fingerprint_is_stored_where_the_output_says(
+    clean: Path, segkit: Ends, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGKIT_CACHE", str(tmp_path / "cache"))
+    assert segkit("check", clean, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    file = Path(document["fingerprint_file"])
+    assert file.parent == tmp_path / "cache" / "fingerprints"
+    stored = json.loads(file.read_text())
+    assert stored.items() >= document["fingerprint"].items()
+    assert {part: len(hashes) for part, hashes in stored["hashes"].items()} == {"train": 8, "val": 2, "test": 2}
+    assert (stored["data"], stored["task"]) == (str(clean), "segment")
+    assert segkit("check", clean) == 0
+    assert f"fingerprint: {file}\n" in capsys.readouterr().out
+    assert segkit("check", clean, "--channels", "gray") == 0  # other options measure something else
+    assert f"fingerprint: {file}\n" not in capsys.readouterr().out
+    (tmp_path / "full").write_text("a file where the folder would be")
+    monkeypatch.setenv("SEGKIT_CACHE", str(tmp_path / "full"))
+    assert segkit("check", clean) == 0
+    assert "fingerprint: not stored: cannot make the folder" in capsys.readouterr().out
+
+
 def test_what_is_ready_is_the_command_that_trains(
     clean: Path, segkit: Ends, capsys: pytest.CaptureFixture[str]
 ) -> None:
