@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segkit.data.findings import Finding, shown
-from segkit.data.readers._alignment import misalignment
+from segkit.data.readers._alignment import mirrored_axes, misalignment
 from segkit.data.readers._dicom_series import Series, series_files
 from segkit.data.readers._volumes import Grid, Volume, open_volume, read_grid, read_pages, slice_name, slice_path
 from segkit.data.rules import finding
@@ -59,7 +59,8 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
     of a mask that cannot be read.
 
     Args:
-        records: as listed; image, channels and mask of a volume are volumes of one shape on the same voxels.
+        records: as listed; image, channels and mask of a volume are volumes of one shape on the same voxels. Where a
+            file counts them from the other end along some axes, by its affine, it is read as the image is.
         axis: along which volumes are read; None: the axis of the largest spacing, else the last.
         root: of the data set, for the names of files.
     """
@@ -67,6 +68,7 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
     mismatched: list[Path] = []
     elsewhere: dict[Path, str] = {}
     axes: list[int] = []
+    mirrored: dict[Path, tuple[int, ...]] = {}
     proven = 0
     for record in records:
         stated = _grids(record)
@@ -77,16 +79,19 @@ def expand_volumes(records: Sequence[Record], axis: int | None, root: Path) -> E
         if not any(grids.values()):
             expanded.append(record)
         elif record.image not in grids:
-            first = next(_slices(record, next(filter(None, grids.values())), 2))
+            first = next(_slices(record, next(filter(None, grids.values())), 2, {}))
             expanded.append(replace(record, mask=first.mask))
         elif grid is None or other:
             mismatched += other
         else:
             elsewhere |= _elsewhere(grid, grids)
+            turned = _mirrored(grid, grids)
+            mirrored |= turned
             axes.append(grid.axis(axis))
-            expanded += _slices(record, grid, axes[-1])
+            expanded += _slices(record, grid, axes[-1], turned)
     slices = len(expanded) - (len(records) - len(axes))
-    return Expanded(tuple(expanded), _notes(axes, slices, proven), _findings(mismatched, elsewhere, root))
+    notes = (*_notes(axes, slices, proven), *_notes_on_mirrored(mirrored, root))
+    return Expanded(tuple(expanded), notes, _findings(mismatched, elsewhere, root))
 
 
 def slice_paths(file: Path, axis: int | None = None, grid: Grid | None = None) -> list[Path]:
@@ -147,9 +152,15 @@ def _elsewhere(grid: Grid, grids: Mapping[Path, Grid | None]) -> dict[Path, str]
     return {file: different for file, different in compared.items() if different is not None}
 
 
-def _slices(record: Record, grid: Grid, axis: int) -> Iterator[Record]:
+def _mirrored(grid: Grid, grids: Mapping[Path, Grid | None]) -> dict[Path, tuple[int, ...]]:
+    """The files that count voxels from the other end than the image, with the axes along which they do."""
+    found = {file: mirrored_axes(grid, other) for file, other in grids.items() if other is not None}
+    return {file: axes for file, axes in found.items() if axes}
+
+
+def _slices(record: Record, grid: Grid, axis: int, mirrored: Mapping[Path, tuple[int, ...]]) -> Iterator[Record]:
     for position in range(grid.shape[axis]):
-        at = partial(slice_path, axis=axis, position=position, shape=grid.shape)
+        at = partial(_slice_of, axis=axis, position=position, grid=grid, mirrored=mirrored)
         mask = record.mask
         yield replace(
             record,
@@ -159,6 +170,18 @@ def _slices(record: Record, grid: Grid, axis: int) -> Iterator[Record]:
             group=record.unit,
             channel_files=tuple(map(at, record.channel_files)),
         )
+
+
+def _slice_of(file: Path, axis: int, position: int, grid: Grid, mirrored: Mapping[Path, tuple[int, ...]]) -> Path:
+    return slice_path(file, axis, position, grid.shape, mirrored.get(file, ()))
+
+
+def _notes_on_mirrored(mirrored: Mapping[Path, tuple[int, ...]], root: Path) -> Iterator[str]:
+    if mirrored:
+        first, axes = next(iter(mirrored.items()))
+        along = f"{'axis' if len(axes) == 1 else 'axes'} {' and '.join(map(str, axes))}"
+        volumes = f"{counted(len(mirrored), 'volume')} counted from the other end than the image, by the affines"
+        yield f"turned to lie on the image: {volumes}, for example {shown(first, root)} along {along}"
 
 
 def _notes(axes: Sequence[int], slices: int, proven: int) -> tuple[str, ...]:

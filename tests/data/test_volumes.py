@@ -124,8 +124,7 @@ def moved(**at: float) -> NDArray[np.float64]:
     [
         (moved(i=20), "lies up to 16 mm away"),  # 20 voxels of sqrt(0.74² + 0.31²) mm
         (moved(k=0.6), "lies up to 1.5 mm away"),
-        (np.diag([-1.0, 1, 1, 1]) + 7 * moved(i=1) - 7 * moved(), "runs the other way along axis 0"),
-        (np.diag([-1.0, 1, -1, 1]) + 7 * moved(i=1, k=1) - 7 * moved(), "runs the other way along axes 0 and 2"),
+        (moved(i=6.4) @ np.diag([-1.0, 1, 1, 1]), r"lies up to 6\.9 mm away"),  # mirrored, but 0.6 voxels off
         (moved()[[1, 0, 2, 3]], "has its axes in another order"),
         (np.diag([1.0, 1, 2, 1]), r"has voxels of 0\.8023 x 0\.7 x 4\.996 mm, not 0\.8023 x 0\.7 x 2\.498 mm"),
     ],
@@ -143,6 +142,33 @@ def test_masks_within_half_a_voxel_or_without_an_affine_are_as_good(
 ) -> None:
     expanded = list_records(write_pair(tmp_path, of_mask))
     assert (expanded.findings, len(expanded.records)) == ((), 8)
+
+
+@pytest.mark.parametrize("mirrored", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_that_counts_from_the_other_end_is_read_as_it_lies(
+    tmp_path: Path, mirrored: tuple[int, ...], axis: int
+) -> None:
+    """As tools write it that keep another orientation; nibabel turns it back."""
+    values = ramp(4, 5, 6)
+    image = nibabel.Nifti1Image(values, TURN)
+    ends = nibabel.orientations.io_orientation(np.eye(4))
+    ends[list(mirrored), 1] = -1
+    turned = nibabel.Nifti1Image((values % 7).astype(np.uint8), TURN).as_reoriented(ends)
+    for kind, volume in (("images", image), ("labels", turned)):
+        (tmp_path / kind).mkdir()
+        nibabel.save(volume, tmp_path / kind / "a.nii.gz")
+    listing = list_records(tmp_path, axis=axis)
+    along = f"{'axis' if len(mirrored) == 1 else 'axes'} {' and '.join(map(str, mirrored))}"
+    assert listing.findings == ()
+    assert listing.notes[-1] == (
+        "turned to lie on the image: 1 volume counted from the other end than the image, by the affines, "
+        f"for example labels/a.nii.gz along {along}"
+    )
+    for position, record in enumerate(listing.records):
+        assert isinstance(record.mask, Path)
+        np.testing.assert_array_equal(read_mask(record.mask), values.take(position, axis) % 7)
+        np.testing.assert_array_equal(read_image(record.image)[..., 0], values.take(position, axis))
 
 
 def test_a_wrong_affine_can_be_allowed(tmp_path: Path) -> None:

@@ -14,8 +14,26 @@ TOLERANCE = 0.5
 """Most voxels of the first volume by which a corner may be off: a voxel then still covers most of its counterpart."""
 
 
+def mirrored_axes(grid: Grid, other: Grid) -> tuple[int, ...]:
+    """The axes along which another volume of one shape counts the same voxels from the other end, by the affines.
+
+    None of them where it counts them alike, or lies on other voxels.
+    """
+    affine, of_other = _places(grid, other)
+    if affine is None or of_other is None:
+        return ()
+    relative = np.linalg.inv(affine) @ of_other  # from the other's voxels to those of the first
+    axes = tuple(axis for axis in range(3) if relative[axis, axis] < 0)
+    turned = np.eye(4)
+    for axis in axes:
+        turned[axis, axis], turned[axis, 3] = -1, grid.shape[axis] - 1
+    corners = _corners(grid)
+    return axes if np.abs(_move(relative @ turned, corners) - corners).max() <= TOLERANCE else ()
+
+
 def misalignment(grid: Grid, other: Grid) -> str | None:
-    """What differs between the places of two volumes of one shape, None where every corner agrees within `TOLERANCE`.
+    """What differs between the places of two volumes of one shape, None where every corner agrees within `TOLERANCE`,
+    be it that axes run the other way.
 
     Affines are compared where both files state one, else spacings from the first voxel on; what only one file states,
     or none, tells nothing. The answer continues the name of the other volume: `"lies up to 20 mm away"`.
@@ -23,14 +41,13 @@ def misalignment(grid: Grid, other: Grid) -> str | None:
     affine, of_other = _places(grid, other)
     if affine is None or of_other is None:
         return None
-    corners = np.array([*product(*((-0.5, count - 0.5) for count in grid.shape))])
+    corners = _corners(grid)
     seen = _move(np.linalg.inv(affine) @ of_other, corners)  # the other's corners, in voxels of the first
-    if np.abs(seen - corners).max() <= TOLERANCE:
+    if np.abs(seen - corners).max() <= TOLERANCE or mirrored_axes(grid, other):
         return None
-    turned = np.rint(np.linalg.inv(affine) @ of_other)[:3, :3].astype(int)
     distances = np.abs(seen[:, None] - corners[None]).max(axis=2)
     if (distances.min(axis=1) <= TOLERANCE).all() and len(set(distances.argmin(axis=1))) == len(corners):
-        return _order(turned)
+        return "has its axes in another order"
     if not all(isclose(*pair, rel_tol=0.005) for pair in zip(_lengths(affine), _lengths(of_other), strict=True)):
         return f"has voxels of {_size(of_other)} mm, not {_size(affine)} mm"
     away = np.linalg.norm(_move(of_other, corners) - _move(affine, corners), axis=1).max()
@@ -51,12 +68,9 @@ def _move(affine: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[n
     return moved
 
 
-def _order(turned: NDArray[np.int_]) -> str:
-    """In words, by the directions of the other's axes along those of the first."""
-    if not np.array_equal(np.abs(turned), np.eye(3)):
-        return "has its axes in another order"
-    axes = [str(axis) for axis in range(3) if turned[axis, axis] < 0]
-    return f"runs the other way along {'axis' if len(axes) == 1 else 'axes'} {' and '.join(axes)}"
+def _corners(grid: Grid) -> NDArray[np.float64]:
+    """In voxels, of the first and the last one along each axis."""
+    return np.array([*product(*((-0.5, count - 0.5) for count in grid.shape))])
 
 
 def _lengths(affine: NDArray[np.float64]) -> list[float]:

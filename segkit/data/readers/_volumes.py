@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -106,11 +106,13 @@ class Volume:
             return (stored.astype(np.float64) * self.slope + self.intercept).astype(np.float32)
         return np.array(stored, np.float32 if stored.dtype == np.float64 else stored.dtype.newbyteorder("="))
 
-    def raster(self, path: Path, axis: int, position: int) -> Raster:
-        """One slice as the image called `path`."""
+    def raster(self, path: Path, axis: int, position: int, mirrored: Collection[int] = ()) -> Raster:
+        """One slice as the image called `path`; along the axes `mirrored` voxels are counted from the last one on."""
+        place = self.shape[axis] - 1 - position if axis in mirrored else position
+        steps = tuple(slice(None, None, -1 if other in mirrored else 1) for other in range(3) if other != axis)
         return Raster(
             path=path,
-            pixels=self.slice(axis, position),
+            pixels=np.ascontiguousarray(self.slice(axis, place)[steps]),
             palette=self.palette,
             lossy=self.lossy,
             spacing=self.grid.slice_spacing(axis),
@@ -136,9 +138,14 @@ class VolumeReader:
 VOLUME_READERS: Registry[VolumeReader] = Registry("volume suffix", "segkit.data.readers")
 
 
-def slice_path(file: Path, axis: int, position: int, shape: tuple[int, int, int]) -> Path:
-    """The path of one slice: `FILE/AXIS/POSITION.slice`."""
-    return file / str(axis) / f"{slice_name(position, shape[axis])}{SLICE_SUFFIX}"
+def slice_path(
+    file: Path, axis: int, position: int, shape: tuple[int, int, int], mirrored: Collection[int] = ()
+) -> Path:
+    """The path of one slice: `FILE/AXIS/POSITION.slice`, or `FILE/AXIS-MIRRORED/POSITION.slice` as `Volume.raster`
+    reads it.
+    """
+    turned = "".join(("-" if mirrored else "", *map(str, sorted(mirrored))))
+    return file / f"{axis}{turned}" / f"{slice_name(position, shape[axis])}{SLICE_SUFFIX}"
 
 
 def slice_name(position: int, count: int) -> str:
