@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
+from segkit.data.object_sizes import measure_objects
 from segkit.data.opening import OpenDataset
 from segkit.errors import SegkitError
 from segkit.experiment.config import ModelSettings
@@ -12,11 +14,16 @@ from segkit.modelfile import find_in_run, read_card
 from segkit.models.config import DENSE, ModelConfig, Option
 from segkit.models.factory import pair_parts, preset_options, refuse_without_effect
 
+LARGE_SIDE = 32
+"""Pixels, four cells of the finest map on which boxes are learnt."""
+
+_SHARES = {2: "half", 4: "a quarter of"}
+
 
 def plan_network(
     given: ModelSettings, dataset: OpenDataset, channels: int, coarse: bool
 ) -> tuple[ModelConfig, list[Reason]]:
-    """The network; the default one computes at half the image's resolution where `coarse`."""
+    """The network; the default one computes at half the image's resolution or less where `coarse`."""
     origin = _network_of(given.weights)
     asked, _ = pair_parts(given.backbone, given.decoder)
     backbone = asked or (origin.backbone if origin else _default_backbone(given.weights))
@@ -39,11 +46,12 @@ def plan_network(
         if origin.decoder == decoder:
             decoder_options = {**origin.decoder_options, **decoder_options}
     if coarse and backbone == "plain" and decoder in ("unet", None) and "pattern" not in backbone_options:
-        backbone_options = {"width": 32, "stem_stride": 2, **backbone_options}
+        stem_stride, why_coarse = _stem_stride(dataset)
+        backbone_options = {"width": 32, "stem_stride": stem_stride, **backbone_options}
         if decoder:
             decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
-        if backbone_options["stem_stride"] == 2:
-            reasons.append(("maps at half the image's size", "several times the steps in the same time"))
+        if backbone_options["stem_stride"] == stem_stride:
+            reasons.append((f"maps at {_SHARES[stem_stride]} the image's size", why_coarse))
     config = ModelConfig(
         heads={task: classes.num_classes for task, classes in dataset.heads.items()},
         backbone=backbone,
@@ -55,6 +63,15 @@ def plan_network(
     )
     refuse_without_effect(config, given.backbone_options)
     return config, reasons
+
+
+def _stem_stride(dataset: OpenDataset) -> tuple[int, str]:
+    """Pixels of the image per pixel of the finest map, and why: fewer positions are more steps in the same time."""
+    if set(dataset.heads) == {"detect"}:
+        areas = sorted(chain.from_iterable(measure_objects(dataset).areas.values()))
+        if areas and areas[len(areas) // 10] > LARGE_SIDE**2:
+            return 4, f"nine of ten objects are larger than {LARGE_SIDE}×{LARGE_SIDE}, and steps are faster"
+    return 2, "several times the steps in the same time"
 
 
 def _default_backbone(weights: str) -> str:

@@ -24,6 +24,13 @@ The default network on one core took 15 crops of 64 x 64 per second in batches o
 in those of 32: a processor is busy with little.
 """
 
+LABEL_WEIGHT = 0.05
+"""How much the loss of labels counts beside that of masks or boxes, in the loss of several heads.
+
+One label says of a whole image what masks and boxes say place by place: its gradient in the backbone was ten times
+theirs in the first steps on the sample set, and where it counted 1 the boxes reached AP50 0.84 in place of 0.90.
+"""
+
 LEAST_STEPS = 8
 """Steps that are left of an epoch where small crops make batches larger."""
 
@@ -65,9 +72,12 @@ def plan_training(
         planned |= {"learning_rate": LEARNING_RATE_SGD, "weight_decay": 0.0}
     if model.only_classifies:
         planned["loss"] = "ce"
+    weighs_labels = len(model.heads) > 1 and "classify" in model.heads
     if given.epochs is None and given.budget_seconds is None:
         planned["budget_seconds"] = DEFAULT_BUDGET[gpu]
     changes = {name: value for name, value in planned.items() if name not in given.model_fields_set}
+    if weighs_labels:
+        changes["head_weights"] = {"classify": LABEL_WEIGHT, **given.head_weights}
     weights = balanced_weights(list(counts.values())) if given.class_weights == "balanced" else given.class_weights
     training = given.model_copy(update={**changes, "precision": precision.name, "class_weights": weights})
     length = f"{training.epochs} epochs" if training.epochs else format_duration(training.budget_seconds or 0)
@@ -88,6 +98,10 @@ def plan_training(
         reasons.append((f"mixup with alpha {training.mixup:g}", "as asked"))
     if training.border_weight:
         reasons.append((f"up to {training.border_weight:g} added to the weight of pixels between objects", "as asked"))
+    if weighs_labels:
+        asked = "classify" in given.head_weights
+        pulls = "as asked" if asked else "a label pulls harder at the backbone than what is learnt place by place"
+        reasons.append((f"labels count {training.head_weights['classify']:g} in the loss", pulls))
     if weights is not None:
         listed = ", ".join(f"{name} {weight:.2g}" for name, weight in zip(counts, weights, strict=False))
         reasons.append((f"class weights {listed}", "as asked"))

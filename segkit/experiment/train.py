@@ -113,7 +113,7 @@ def train(
         learning_rate: the highest of the schedule.
         loss: `ce_dice`, `ce`, `dice` or `focal`.
         class_weights: `balanced`, or one number per class.
-        head_weights: how much the loss of each of several heads counts, 1 where not named.
+        head_weights: how much the loss of each of several heads counts; where not named 1, of labels 0.05.
         border_weight: weight, on top of their class's, of the pixels where two objects meet; the U-Net's is 10.
         label_smoothing: share of the loss that asks for every class alike (classification).
         mixup: alpha of mixup, which blends images of a batch and their losses (classification).

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from segkit.data.fingerprint import fingerprint
 from segkit.data.image_io import read_image
 from segkit.data.opening import open_dataset
+from segkit.data.synthetic import write_sample
 from segkit.errors import UsageError
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.memory import expected_bytes
@@ -426,3 +427,36 @@ def test_no_class_weights_are_planned_and_why_is_said(discs: Path) -> None:
     assert made.config.training.class_weights is None
     assert "the Dice half of the loss counts classes alike" in reason_of(made, "no class weights")
     assert plan(discs, training={"class_weights": "balanced"}).config.training.class_weights is not None
+
+
+@pytest.mark.parametrize(("side", "stem_stride"), [(40, 4), (20, 2)])
+def test_boxes_of_large_objects_are_learnt_at_a_quarter_of_the_resolution(
+    tmp_path: Path, side: int, stem_stride: int
+) -> None:
+    (tmp_path / "images").mkdir()
+    rows = ["image,class,x_min,y_min,x_max,y_max"]
+    generator = np.random.default_rng(0)
+    for number in range(20):
+        pixels = generator.integers(0, 255, (128, 128), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+        rows.append(f"images/{number}.png,cell,10,10,{10 + side},{10 + side}")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    config = ExperimentConfig.parse({"path": tmp_path, "task": "detect"})
+    dataset = open_dataset(tmp_path, task="detect")
+    made = make_plan(config, dataset, fingerprint(dataset), CPU)
+    assert made.model.backbone_options["stem_stride"] == stem_stride
+    assert any("a quarter of the image's size" in choice for choice, _ in made.reasons) == (stem_stride == 4)
+
+
+def test_labels_count_little_beside_masks(tmp_path: Path) -> None:
+    write_sample(tmp_path / "sample", count=8, size=64)
+
+    def weights(**training: object) -> dict[str, float]:
+        heads = ("segment", "classify")
+        config = ExperimentConfig.parse({"path": tmp_path / "sample", "heads": heads, "training": training})
+        dataset = open_dataset(tmp_path / "sample", heads=heads)
+        return dict(make_plan(config, dataset, fingerprint(dataset), CPU).config.training.head_weights)
+
+    assert weights() == {"classify": 0.05}
+    assert weights(head_weights={"segment": 2.0}) == {"classify": 0.05, "segment": 2.0}
+    assert weights(head_weights={"classify": 1.0}) == {"classify": 1.0}

@@ -197,7 +197,7 @@ def test_names_are_listed_with_what_can_be_set() -> None:
     assert heads == {
         "segment": ("decoder", []),
         "instances": ("decoder", []),
-        "detect": ("backbone", ["channels=96", "convolutions=2", "finest_stride=8", "levels=4"]),
+        "detect": ("backbone", ["channels=64", "convolutions=2", "finest_stride=8", "levels=4"]),
         "classify": ("backbone", []),
     }
 
