@@ -9,10 +9,11 @@ def inspect(
     model: options.Model,
     image: options.Image,
     output: options.Output,
+    head: options.Head = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
 ) -> None:
-    """Draw first-layer filters, activations, Grad-CAM and occlusion maps; index.html shows them all."""
+    """Draw first-layer filters, activations, Grad-CAM and occlusion maps of every head; index.html shows them all."""
     from segkit.data.image_io import read_image
     from segkit.data.readers._base import file_on_disk
     from segkit.experiment.console import Teller
@@ -26,7 +27,8 @@ def inspect(
     read_image(image)  # one that cannot be read leaves no folder behind
     claim_folder(output)  # before the work, which takes minutes
     with teller.progress("covering parts of the image") as advance:
-        inspection = run_inspection(predictor, image, advance)
+        inspection = run_inspection(predictor, image, advance, head)
     name = image.relative_to(file_on_disk(image).parent).as_posix()  # of an image in a file of many, both
     page = write_inspection(inspection, model, name, output)
-    teller.tell(f"{name}: {inspection.answer}", f"written: {page}")
+    said = "; ".join(inspection.answers.values())
+    teller.tell(f"{name}: {said}", f"written: {page}")

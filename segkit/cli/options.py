@@ -33,6 +33,10 @@ Task = Annotated[
     Literal["segment", "instances", "detect", "classify"] | None,
     typer.Option(help="What is learnt: masks, objects one by one, boxes or labels; by default from the data."),
 ]
+Head = Annotated[
+    Literal["segment", "instances", "detect", "classify"] | None,
+    typer.Option(help="Of several heads the one that is meant; by default all."),
+]
 Heads = Annotated[str | None, typer.Option(help="Several tasks at once, as segment,classify,detect.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else there.")]

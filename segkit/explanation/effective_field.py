@@ -48,7 +48,7 @@ def effective_fields(subject: Subject) -> list[EffectiveField]:
         _field(f"map {number}", map_, spec.stride, batch, subject)
         for number, (map_, spec) in enumerate(zip(heard[0], subject.network.backbone.specs, strict=True), start=1)
     ]
-    if subject.task == "segment":
+    if subject.has_maps:
         found.append(_field("logits", logits, 1, batch, subject))
     return found
 

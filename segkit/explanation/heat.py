@@ -33,12 +33,12 @@ class Heat:
 
 
 def likely_classes(subject: Subject, count: int) -> list[int]:
-    """The classes an image is explained for: the most probable, or those of most pixels, foreground first."""
+    """The classes an image is explained for: the most probable, or those of most pixels, the background last."""
     with torch.no_grad():
         logits = subject.logits(subject.batch)[0]
-    if subject.task == "classify":
+    if not subject.has_maps:
         return [int(index) for index in logits.argsort(descending=True)[:count]]
-    pixels = torch.bincount(logits.argmax(dim=0).flatten(), minlength=subject.classes.num_classes)
+    pixels = torch.bincount(logits.argmax(dim=0).flatten(), minlength=len(subject.names))
     order = [int(index) for index in pixels.argsort(descending=True, stable=True) if pixels[index] > 0]
     return sorted(order, key=lambda index: index == subject.classes.background)[:count]
 
@@ -47,15 +47,15 @@ def grad_cam(subject: Subject, class_index: int) -> Heat:
     """The maps of the backbone's last level, weighted by how much their mean gradient moves the class.
 
     The score that is differentiated is the logit of the class (Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2);
-    for segmentation its sum over the pixels that the network gives to the class (Vinogradova et al. 2020, "Towards
-    interpretable semantic segmentation via gradient-weighted class activation mapping", equation 2). Negative parts
-    are left out.
+    of maps its sum over the pixels that the network gives to the class (Vinogradova et al. 2020, "Towards interpretable
+    semantic segmentation via gradient-weighted class activation mapping", equation 2), of boxes that of the surest
+    place. Negative parts are left out.
     """
     with listening_to_maps(subject.network) as heard:
         logits = subject.logits(subject.batch.clone().requires_grad_())[0]
     coarsest = heard[0][-1]
     score = logits[class_index]
-    if subject.task == "segment":
+    if subject.has_maps:
         score = score[logits.argmax(dim=0) == class_index].sum()
     gradient = torch.autograd.grad(score, coarsest)[0]
     weights = gradient.mean(dim=(2, 3), keepdim=True)
@@ -83,14 +83,15 @@ def _over_batch(map_: NDArray[np.float32], subject: Subject) -> NDArray[np.float
 def occlusion(subject: Subject, class_indices: Sequence[int], progress: Progress | None = None) -> list[Heat]:
     """For each class, how far its probability falls where a patch of the mean colour covers the image.
 
-    For segmentation it is the mean probability over the pixels that the network gives to the class. The patch has an
+    Of maps it is the mean probability over the pixels that the network gives to the class, of boxes that of the surest
+    place. The patch has an
     eighth of the longer side, and moves by half of itself; each pixel has the mean of the patches that cover it.
     Source: Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks", section 4.2.
     """
     height, width = subject.batch.shape[-2:]
     before = subject.logits(subject.batch).float()
     decided = before.argmax(dim=1)[0]
-    probabilities = _probabilities(before, decided, class_indices)
+    probabilities = _means(subject.probabilities(before), decided, class_indices)
     side = max(max(height, width) // _PATCHES_PER_SIDE, 2)
     at_once = max(1, min(_BATCH, subject.whole_limit // (height * width)))
     corners = [(top, left) for top in _starts(height, side) for left in _starts(width, side)]
@@ -100,7 +101,8 @@ def occlusion(subject: Subject, class_indices: Sequence[int], progress: Progress
         occluded = subject.batch.repeat(len(some), 1, 1, 1)
         for image, (top, left) in zip(occluded, some, strict=True):
             image[:, top : top + side, left : left + side] = 0  # the mean colour, once normalized
-        fallen = probabilities - _probabilities(subject.logits(occluded).float(), decided, class_indices)
+        left = _means(subject.probabilities(subject.logits(occluded).float()), decided, class_indices)
+        fallen = probabilities - left
         for fall, (top, left) in zip(fallen.cpu().numpy(), some, strict=True):
             falls[:, top : top + side, left : left + side] += fall[:, None, None]
             covered[top : top + side, left : left + side] += 1
@@ -115,9 +117,8 @@ def _starts(length: int, side: int) -> list[int]:
     return sorted({*range(0, last, max(side // 2, 1)), last})
 
 
-def _probabilities(logits: Tensor, decided: Tensor, class_indices: Sequence[int]) -> Tensor:
-    """Probabilities (N, classes asked for); for segmentation their means over the pixels `decided` for each class."""
-    probabilities = logits.softmax(dim=1)
+def _means(probabilities: Tensor, decided: Tensor, class_indices: Sequence[int]) -> Tensor:
+    """Of the classes asked for (N, classes); of maps the means over the pixels `decided` for each class."""
     if decided.ndim == 0:
         return probabilities[:, list(class_indices)]
     return torch.stack([probabilities[:, index][:, decided == index].mean(dim=1) for index in class_indices], dim=1)

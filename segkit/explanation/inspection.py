@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,16 @@ from segkit.explanation.activations import Activation, activations, convolutions
 from segkit.explanation.heat import Heat, grad_cam, likely_classes, occlusion
 from segkit.explanation.subject import Subject, open_subject
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import ClassificationResult, SegmentationResult
-from segkit.structures import Progress
+from segkit.inference.results import (
+    ClassificationResult,
+    CombinedResult,
+    DetectionResult,
+    Result,
+    SegmentationResult,
+)
+from segkit.structures import Progress, TaskName
 from segkit.visualization.display import to_display
 from segkit.visualization.mosaic import filter_tiles, heat_over, map_tile, mosaic
-from segkit.visualization.overlay import overlay
 
 SHOWN_CLASSES = 3
 SHOWN_LAYERS = 24
@@ -47,70 +53,94 @@ class Inspection:
     """What was seen, in groups: `image`, `grad_cam`, `occlusion`, `filters`, `activations`.
 
     Attributes:
-        task: of the network.
-        backbone: its name.
-        answer: what the network says of the image, in words.
+        backbone: of the network.
+        answers: what each head says of the image, in words.
         groups: pictures by group.
         layers: convolutions of the network; `activations` shows some of them where they are many.
     """
 
-    task: str
     backbone: str
-    answer: str
+    answers: Mapping[TaskName, str]
     groups: dict[str, tuple[Picture, ...]]
     layers: int
 
 
-def inspect(predictor: Predictor, image: str | Path, progress: Progress | None = None) -> Inspection:
+def inspect(
+    predictor: Predictor, image: str | Path, progress: Progress | None = None, head: TaskName | None = None
+) -> Inspection:
     """Look into a network while it looks at an image.
 
     Args:
         predictor: the network with its pipeline.
         image: a file.
-        progress: called while parts of the image are covered, which takes nearly all of the time.
+        progress: called while parts of the image are covered, which takes nearly all of the time, once for each head.
+        head: the one whose classes are explained; all where None.
 
     Raises:
         UnreadableFileError, UsageError: as `open_subject`.
     """
-    subject = open_subject(predictor, image)
-    chosen = likely_classes(subject, SHOWN_CLASSES)
-    names = {index: predictor.classes.names[index] for index in chosen}
-    layers = len(convolutions(subject))
-    found = activations(subject, _evenly(layers, SHOWN_LAYERS), SHOWN_MAPS)
-    cams = [grad_cam(subject, index) for index in chosen]
-    falls = occlusion(subject, chosen, progress)
-    answer, shown = _answer(predictor, subject, image)
+    subjects = [open_subject(predictor, image, one) for one in ([head] if head else predictor.heads)]
+    first = subjects[0]
+    layers = len(convolutions(first))
+    found = activations(first, _evenly(layers, SHOWN_LAYERS), SHOWN_MAPS)
+    cams, falls = _heat_pictures(subjects, progress)
+    answers, shown = _answers(predictor, first, image)
     groups = {
-        "image": (Picture("image.png", "Image", to_display(subject.image)), *shown),
-        "grad_cam": _heat_pictures("grad_cam", subject, names, cams),
-        "occlusion": _heat_pictures("occlusion", subject, names, falls, " (largest fall of the probability {:.2g})"),
-        "filters": _filter_pictures(first_filters(subject.network)),
+        "image": (Picture("image.png", "Image", to_display(first.image)), *shown),
+        "grad_cam": cams,
+        "occlusion": falls,
+        "filters": _filter_pictures(first_filters(first.network)),
         "activations": _activation_pictures(found),
     }
-    return Inspection(subject.task, subject.network.config.backbone, answer, groups, layers)
+    return Inspection(first.network.config.backbone, answers, groups, layers)
 
 
-def _answer(predictor: Predictor, subject: Subject, image: str | Path) -> tuple[str, tuple[Picture, ...]]:
-    """What the network says, and its mask over the image."""
-    result = predictor.predict(image)
-    if isinstance(result, ClassificationResult):
-        return ", ".join(f"{name} {share:.1%}" for name, share in result.top(SHOWN_CLASSES)), ()
-    assert isinstance(result, SegmentationResult)  # open_subject takes no other network
-    shares = sorted(result.shares().items(), key=lambda item: -item[1])
-    words = ", ".join(f"{name} {share:.1%}" for name, share in shares if share > 0)
-    drawn = overlay(subject.image, result.mask, result.classes)
-    return words, (Picture("prediction.png", "Prediction", drawn),)
+def _answers(
+    predictor: Predictor, subject: Subject, image: str | Path
+) -> tuple[dict[TaskName, str], tuple[Picture, ...]]:
+    """What the heads say, and what they find drawn over the image."""
+    result, least = predictor.predict(image), predictor.pipeline.objects.threshold
+    shown = result.above(least) if isinstance(result, DetectionResult | CombinedResult) else result
+    parts = shown.results() if isinstance(shown, CombinedResult) else {predictor.task: shown}
+    answers = {head: _in_words(part) for head, part in parts.items()}
+    if isinstance(shown, ClassificationResult):
+        return answers, ()
+    return answers, (Picture("prediction.png", "Prediction", shown.draw(subject.image)),)
+
+
+def _in_words(result: Result) -> str:
+    match result:
+        case ClassificationResult():
+            return ", ".join(f"{name} {share:.1%}" for name, share in result.top(SHOWN_CLASSES))
+        case SegmentationResult():
+            shares = sorted(result.shares().items(), key=lambda item: -item[1])
+            return ", ".join(f"{name} {share:.1%}" for name, share in shares if share > 0)
+        case _:
+            return ", ".join(f"{count} {name}" for name, count in Counter(result.names).most_common()) or "nothing"
 
 
 def _heat_pictures(
-    kind: str, subject: Subject, names: Mapping[int, str], heats: Sequence[Heat], detail: str = ""
-) -> tuple[Picture, ...]:
-    """One picture per class; its index keeps apart the names that are equal as file names."""
-    pictures = []
-    for (index, name), heat in zip(names.items(), heats, strict=True):
-        file = f"{kind}_{index}_{_plain(name)}.png"
-        pictures.append(Picture(file, name + detail.format(heat.peak), heat_over(subject.image, heat.values)))
-    return tuple(pictures)
+    subjects: Sequence[Subject], progress: Progress | None
+) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+    """Grad-CAM and occlusion of the likely classes of every head; of several heads each picture says its own."""
+    cams: list[Picture] = []
+    falls: list[Picture] = []
+    for subject in subjects:
+        head = subject.head if len(subjects) > 1 else ""
+        classes = likely_classes(subject, SHOWN_CLASSES)
+        cams += [_heat_picture("grad_cam", head, subject, index, grad_cam(subject, index)) for index in classes]
+        for index, heat in zip(classes, occlusion(subject, classes, progress), strict=True):
+            detail = f" (largest fall of the probability {heat.peak:.2g})"
+            falls.append(_heat_picture("occlusion", head, subject, index, heat, detail))
+    return tuple(cams), tuple(falls)
+
+
+def _heat_picture(kind: str, head: str, subject: Subject, index: int, heat: Heat, detail: str = "") -> Picture:
+    """The index of the class keeps apart the names that are equal as file names."""
+    name = subject.names[index]
+    file = "_".join(filter(None, (kind, head, str(index), _plain(name))))
+    caption = f"{head}: {name}{detail}" if head else name + detail
+    return Picture(f"{file}.png", caption, heat_over(subject.image, heat.values))
 
 
 def _filter_pictures(filters: NDArray[np.float32]) -> tuple[Picture, ...]:

@@ -20,7 +20,7 @@ from segkit.inference.predictor import Predictor
 from segkit.models.model import Model
 from segkit.ops.sizes import Padding, crop, pad_mirrored, padding_to_multiple
 from segkit.pipeline import Pipeline
-from segkit.structures import ClassMap
+from segkit.structures import ClassMap, TaskName
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Subject:
 
     Attributes:
         network: in evaluation mode.
+        head: the one that is asked.
         classes: what its logits stand for.
         image: stored values (H, W, C), of the size the network sees.
         batch: the prepared image (1, C, H + 2 margin, W + 2 margin).
@@ -38,6 +39,7 @@ class Subject:
     """
 
     network: Model
+    head: TaskName
     classes: ClassMap
     image: NDArray[Any]
     batch: Tensor
@@ -46,9 +48,14 @@ class Subject:
     smallest: int = 1
 
     @property
-    def task(self) -> str:
-        """`segment` or `classify`."""
-        return self.network.config.task
+    def names(self) -> tuple[str, ...]:
+        """What the logits stand for; the last of objects is their border."""
+        return (*self.classes.names, "border") if self.head == "instances" else tuple(self.classes.names)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the head has logits for every pixel."""
+        return self.head in ("segment", "instances")
 
     @property
     def padding(self) -> Padding:
@@ -58,14 +65,26 @@ class Subject:
         return padding_to_multiple(height, width, network.stride_multiple, smallest, network.stride_remainder)
 
     def logits(self, batch: Tensor) -> Tensor:
-        """The logits (N, K) or (N, K, H, W) of prepared images."""
+        """The logits (N, K) or (N, K, H, W) of prepared images; of boxes those of the surest place for each class.
+
+        Raises `UsageError` where the head gives objects one by one, for which there are no logits.
+        """
         top, bottom, left, right = self.padding
         mirrored = _mirrored(_mirrored(batch, 2, (top, bottom), self.margin), 3, (left, right), self.margin)
         outputs: dict[str, Tensor] = self.network(mirrored)
-        logits = outputs[self.task]
-        if self.task == "classify":
-            return logits
+        if self.head not in outputs:
+            raise UsageError(
+                f"the head '{self.head}' finds objects one by one, and what is shown belongs to a class of pixels, of "
+                "boxes or of images; name another head or another model"
+            )
+        logits = outputs[self.head]
+        if not self.has_maps:
+            return logits.amax(dim=1) if self.head == "detect" else logits
         return logits[..., top : logits.shape[-2] - bottom, left : logits.shape[-1] - right]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of logits (N, K, ...): classes of a pixel or an image exclude one another, those of boxes do not."""
+        return logits.sigmoid() if self.head == "detect" else logits.softmax(dim=1)
 
     def within_image(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
         """A map over the batch without the margin."""
@@ -91,24 +110,24 @@ def listening_to_maps(network: Model) -> Iterator[list[tuple[Tensor, ...]]]:
         handle.remove()
 
 
-def open_subject(predictor: Predictor, image: str | Path) -> Subject:
-    """Read and prepare one image for a predictor's network.
+def open_subject(predictor: Predictor, image: str | Path, head: TaskName | None = None) -> Subject:
+    """Read and prepare one image for one head of a predictor's network, the main one where None.
 
     Raises:
         UnreadableFileError: the file is no image.
-        UsageError: the number of channels is not the model's, or the image is too large to be taken whole.
+        UsageError: the network has no such head, the number of channels is not the model's, or the image is too large
+            to be taken whole.
     """
-    network, pipeline = network_of(predictor), predictor.pipeline
-    if len(predictor.heads) > 1 or predictor.task not in ("segment", "classify"):
-        raise UsageError(
-            f"the network is to {' and '.join(predictor.heads)}, and what is shown belongs to one class of a mask or "
-            "of an image; name a model that segments or classifies alone"
-        )
+    network, pipeline, head = network_of(predictor), predictor.pipeline, head or predictor.task
+    if head not in predictor.heads:
+        known = ", ".join(predictor.heads)
+        raise UsageError(f"the network has no head '{head}', it has {known}; name one of them, or none for all")
     stored = read_whole(pipeline, image)
     batch = prepare(predictor, stored)
     return Subject(
         network=network,
-        classes=predictor.classes,
+        head=head,
+        classes=predictor.heads[head],
         image=pipeline.seen(stored),
         batch=batch,
         margin=pipeline.margin,

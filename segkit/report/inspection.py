@@ -15,6 +15,9 @@ from segkit.ops.files import make_folder, write_atomically
 from segkit.report.gallery import data_uri
 from segkit.report.write import template
 
+VERBS = {"segment": "segments", "instances": "tells objects apart", "detect": "finds boxes", "classify": "classifies"}
+"""What the heads do, for people."""
+
 PAGE, PICTURES = "index.html", "pictures.csv"
 _COLUMNS = ("picture", "shows")
 
@@ -61,6 +64,7 @@ def write_inspection(inspection: Inspection, model: str, image: str, folder: str
         model=model,
         image=image,
         inspection=inspection,
+        verbs=VERBS,
         groups=groups,
         shown_maps=SHOWN_MAPS,
         shown_layers=SHOWN_LAYERS,

@@ -71,7 +71,7 @@ class CombinedResult:
         """The tables of the heads; with the image that of the objects has their mean intensities."""
         return {
             task: result.to_table(image) if isinstance(result, InstanceResult) else result.to_table()
-            for task, result in self._results().items()
+            for task, result in self.results().items()
         }
 
     def to_coco(self, image_id: int = 1, first_id: int = 1) -> list[dict[str, Any]]:
@@ -87,6 +87,6 @@ class CombinedResult:
         results = [result for result in (self.segment, self.instances, self.detect) if result is not None]
         return collection(found for result in results for found in result.to_geojson()["features"])
 
-    def _results(self) -> dict[TaskName, Result]:
+    def results(self) -> dict[TaskName, Result]:
         """Of the heads there are, in the order in which they are drawn."""
         return {task: getattr(self, task) for task in TASKS if getattr(self, task) is not None}
