@@ -3,7 +3,7 @@
 | choice | default |
 | --- | --- |
 | network | that of the initial weights; else `plain`, and for masks a decoder of the backbone's name, else `unet` |
-| resolution of the maps | half the image's on a CPU where crops are at least 128, a quarter for boxes of large objects |
+| resolution of the maps | half the image's on a CPU where crops are 128 or more, a quarter for boxes of large objects |
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, 512 where boxes or labels are learnt; or the multiple of 32 that holds an image where they are smaller |
 | size (classification) | 128, or the longest side where all images are smaller |

@@ -45,7 +45,8 @@ class TrainingConfig(Config):
         None, description="weight of each class in the loss; balanced: inverse to its share; None: equal"
     )
     head_weights: dict[TaskName, float] = Field(
-        default_factory=dict, description="how much the loss of each of several heads counts; where not named 1, of labels 0.05"
+        default_factory=dict,
+        description="how much the loss of each of several heads counts; where not named 1, of labels 0.05",
     )
     border_weight: float = Field(
         0.0,
