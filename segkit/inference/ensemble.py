@@ -1,20 +1,21 @@
-"""Several networks used as one model: their class probabilities are averaged, of masks and objects pixel by pixel."""
+"""Several networks used as one model: the mean of their class probabilities, and their boxes fused (`mean`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.errors import ModelFileError, UsageError
-from segkit.inference.decisions import Outputs
-from segkit.inference.predictor import Predictor, as_probabilities
+from segkit.errors import ModelFileError
+from segkit.inference.mean import mean_of
+from segkit.inference.outputs import Outputs, as_logits, as_probabilities
+from segkit.inference.predictor import Predictor
 from segkit.modelfile import ModelCard
 from segkit.ops.sizes import ImageParts
-from segkit.structures import PARTS, TaskName
+from segkit.structures import PARTS
 
 _SHARED = (
     "channels",
@@ -29,7 +30,8 @@ _SHARED = (
 )
 """What the pipelines must agree on for tiles to be the same; normalization is each network's own."""
 
-_NO_MEAN = "boxes, and masks in boxes, have no mean over networks; name one model of the ensemble"
+_SEEN = ("size", "keep_proportions", "center_crop", "objects")
+"""And for what is found in the image to lie in the same place, and to be chosen alike."""
 
 
 class EnsemblePredictor(Predictor):
@@ -57,10 +59,9 @@ class EnsemblePredictor(Predictor):
     def of(cls, members: Sequence[Predictor], source: Path) -> EnsemblePredictor:
         """The ensemble that a file lists; raises `ModelFileError` where its members do not fit together."""
         first = members[0]
-        if "detect" in first.heads:
-            raise ModelFileError(f"{source} lists several models; {_NO_MEAN}")
+        shared = _SHARED if first.heads.keys() == {"classify"} else (*_SHARED, *_SEEN)
         for member in members[1:]:
-            differing = [name for name in _SHARED if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
+            differing = [name for name in shared if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
             if member.heads.keys() != first.heads.keys():
                 differing.append("task")
             elif any(classes.to_dict() != first.heads[task].to_dict() for task, classes in member.heads.items()):
@@ -75,13 +76,11 @@ class EnsemblePredictor(Predictor):
     def _outputs(self, stored: NDArray[Any]) -> Outputs:
         """The logarithms of the mean probabilities, which softmax turns back into them."""
         # No member is asked through its own `segment`, which would decide on a class.
-        mean = _mean([as_probabilities(member._outputs(stored)) for member in self.members], self.heads)
-        with np.errstate(divide="ignore"):  # a class that every member excludes
-            return {name: np.log(probabilities) for name, probabilities in mean.items()}
+        return as_logits(mean_of([as_probabilities(member._outputs(stored)) for member in self.members]))
 
     def _tile_outputs(self, image: ImageParts) -> Callable[[NDArray[Any]], Outputs]:
         outputs_of = [member._tile_outputs(image) for member in self.members]
-        return lambda tile: _mean([of_member(tile) for of_member in outputs_of], self.heads)
+        return lambda tile: mean_of([of_member(tile) for of_member in outputs_of])
 
 
 class _Engines:
@@ -93,21 +92,6 @@ class _Engines:
     def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Never called: images are prepared by the member that they are for."""
         raise NotImplementedError
-
-
-def _mean(outputs: Sequence[Outputs], tasks: Collection[TaskName]) -> Outputs:
-    """Of each head's probabilities, one member after the other: their maps stacked would be a copy of them all.
-
-    Raises `UsageError` where the networks give objects one by one.
-    """
-    if any(task not in outputs[0] for task in tasks):
-        raise UsageError(_NO_MEAN)
-    totals: dict[str, NDArray[np.float32]] = {task: outputs[0][task].copy() for task in tasks}
-    for task, total in totals.items():
-        for further in outputs[1:]:
-            total += further[task]
-        total /= np.float32(len(outputs))
-    return totals
 
 
 def _joined(members: Sequence[Predictor]) -> ModelCard | None:

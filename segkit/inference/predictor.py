@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from segkit.data.image_io import read_raster
 from segkit.errors import UsageError
-from segkit.inference.decisions import DECISIONS, Decision, Outputs, Request
+from segkit.inference.decisions import DECISIONS, Decision, Request
 from segkit.inference.engines._base import Engine
+from segkit.inference.outputs import BOXES, MAPS, UNBATCHED, Outputs, as_probabilities
 from segkit.inference.results import (
     ClassificationResult,
     CombinedResult,
@@ -27,22 +28,12 @@ from segkit.inference.results import (
 from segkit.inference.tile_plan import TilePlan
 from segkit.inference.tiling import Scores, Tile, blend
 from segkit.modelfile import ModelCard
-from segkit.ops.scores import softmax
 from segkit.ops.sizes import ImageParts, Padding, crop, pad_mirrored, padding_to_multiple
 from segkit.pipeline import Pipeline
 from segkit.structures import TASKS, ClassMap, TaskName
 
 Image = str | Path | NDArray[Any]
 Spacing = tuple[float, float]
-
-MAPS = ("segment", "instances")
-"""Outputs that hold a map per class."""
-
-BOXES = ("detect/boxes", "instances/boxes")
-"""Outputs in pixels of what the network is given."""
-
-UNBATCHED = "instances/"
-"""How outputs begin whose first axis is that of the objects of a single image."""
 
 
 class Predictor:
@@ -208,12 +199,6 @@ class Predictor:
         """Outputs of one prepared image (C, H, W): never a batch of several, whose size could change the bits."""
         outputs = self.engine.run(prepared[None])
         return {name: output if name.startswith(UNBATCHED) else output[0] for name, output in outputs.items()}
-
-
-def as_probabilities(outputs: Outputs) -> Outputs:
-    """The same with the logits of classes as their probabilities."""
-    logits = {name: softmax(outputs[name], axis=0) for name in (*MAPS, "classify") if name in outputs}
-    return {**outputs, **logits}
 
 
 def _wider(padding: Padding, margin: int) -> Padding:

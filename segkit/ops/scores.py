@@ -24,3 +24,10 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities of logits that each decide alone, computed without overflow."""
     shrunk = np.exp(-np.abs(logits))
     return np.asarray(np.where(logits >= 0, 1, shrunk) / (1 + shrunk), np.float32)
+
+
+def entropy(probabilities: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """How unsure probabilities are, in nats: along the axis of the classes, which stays with length 1."""
+    logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    logarithms *= probabilities
+    return np.asarray(-logarithms.sum(axis=axis, keepdims=True))

@@ -1,4 +1,4 @@
-"""From outputs by hand to results by hand: boxes in pixels of the image, objects from masks, and what has no mean."""
+"""From outputs by hand to results by hand: boxes in pixels of the image, objects from masks, also of several networks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segkit.errors import ModelFileError, UsageError
 from segkit.inference.ensemble import EnsemblePredictor
 from segkit.inference.predictor import Predictor
+from segkit.inference.results import CombinedResult
 from segkit.pipeline import Pipeline
 from segkit.structures import ClassMap
 from tests.inference.networks import plain_pipeline
-from tests.inference.test_objects import BOXES, OBJECTS, predictor
+from tests.inference.test_objects import BOXES, OBJECTS, by_place, predictor, scene
 
 Arrays = dict[str, NDArray[np.float32]]
 Rows = Sequence[Any]
@@ -172,14 +172,41 @@ def test_the_spacing_of_a_file_is_that_of_its_objects(tmp_path: Path) -> None:
     assert found.spacing == read_raster(tmp_path / "a.tif").spacing
 
 
-def test_boxes_of_several_networks_have_no_mean() -> None:
-    with pytest.raises(
-        ModelFileError, match=r"runs/ensemble.json lists several models; boxes, and masks in boxes, have"
-    ):
-        EnsemblePredictor.of([predictor(("segment", "detect"))] * 2, Path("runs/ensemble.json"))
-    pasting = masks_of([[1.0, 1, 9, 9]], [0.9], [1])
-    with pytest.raises(UsageError, match="boxes, and masks in boxes, have no mean over networks; name one model"):
-        EnsemblePredictor.of([pasting, pasting], Path("ensemble.json")).instances(BLANK)
+def test_boxes_of_several_networks_are_fused() -> None:
+    """Two thirds of the first's box and one third of the second's, which is half as sure; alone, half the score."""
+    logit = -np.log(1 / 0.8**2 - 1), -np.log(1 / 0.4**2 - 1)  # the score is a root where centerness is certain
+    first = boxes_of([[10, 10, 20, 20], [30, 5, 40, 15]], [[-50, logit[0]], [logit[0], -50]])
+    second = boxes_of([[11, 10, 21, 20]], [[-50, logit[1]]])
+    found = EnsemblePredictor.of([first, second], Path("ensemble.json")).detect(BLANK)
+    np.testing.assert_allclose(found.corners, [[31 / 3, 10, 61 / 3, 20], [30, 5, 40, 15]], atol=1e-4)
+    np.testing.assert_allclose(found.scores, [0.6, 0.4], atol=1e-4)
+    assert found.names == ["bright", "dim"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"whole_limit": 1, "tile": 96, "overlap": 0.5}], ids=["whole", "in tiles"])
+def test_detectors_that_agree_are_one(settings: dict[str, Any]) -> None:
+    one = predictor(("segment", "detect"), stride_multiple=32, **settings)
+    image = scene()
+    both = EnsemblePredictor.of([one, one, one], Path("ensemble.json")).predict(image)
+    alone = one.predict(image)
+    assert isinstance(both, CombinedResult)
+    assert isinstance(alone, CombinedResult)
+    assert both.detect is not None
+    assert alone.detect is not None
+    assert len(alone.detect) > 10
+    fused, expected = by_place(both.detect), by_place(alone.detect)
+    np.testing.assert_allclose(fused.corners, expected.corners, atol=1e-4)
+    np.testing.assert_allclose(fused.scores, expected.scores, atol=1e-6)
+    np.testing.assert_array_equal(fused.labels, expected.labels)
+
+
+def test_of_masks_in_boxes_the_surer_network_s_stay() -> None:
+    first = masks_of([[1.0, 1, 9, 9]], [0.9], [1])
+    second = masks_of([[1.0, 1, 9, 10], [20, 20, 30, 30]], [0.8, 0.7], [1, 1])
+    found = EnsemblePredictor.of([first, second], Path("ensemble.json")).instances(BLANK)
+    np.testing.assert_allclose(found.scores, [0.9, 0.7])
+    assert (found.ids[1:9, 1:9] == 1).all()
+    assert found.ids[9, 5] == 0
 
 
 @pytest.mark.parametrize("settings", [{}, {"whole_limit": 1, "tile": 32}], ids=["whole", "in tiles"])

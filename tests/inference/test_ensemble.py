@@ -22,14 +22,19 @@ from segkit.modelfile import ModelCard, find_in_run, save_ensemble, save_model_f
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.models.weights import load_weights
+from segkit.ops.fusion import fuse_boxes
 from tests.inference.networks import class_map, photo, plain_pipeline
 
 
 def save(path: Path, seed: int, task: str = "segment", classes: int = 3, **settings: Any) -> Path:
     """A small network with random weights and a normalization of its own, which knows one training image."""
     torch.manual_seed(seed)
-    given = {"num_classes": classes, "backbone_options": {"width": 4, "depth": 2}, "task": task}
-    model = build_model(ModelConfig.parse(given | ({"decoder": None} if task == "classify" else {})))
+    given = {
+        "num_classes": classes,
+        "backbone_options": {"width": 4, "depth": 4 if task == "detect" else 2},
+        "task": task,
+    }
+    model = build_model(ModelConfig.parse(given | ({"decoder": None} if task in ("classify", "detect") else {})))
     pipeline = plain_pipeline(stride_multiple=model.stride_multiple, **settings)
     pipeline = pipeline.model_copy(update={"mean": (0.1 * seed, 0.2, 0.3), "std": (0.2, 0.1 + 0.1 * seed, 0.3)})
     card = ModelCard(
@@ -78,6 +83,19 @@ def test_classes_of_images_are_averaged_too(tmp_path: Path) -> None:
     found = ensemble(tmp_path, task="classify").classify(image)
     mean = np.mean([member.classify(image).probabilities for member in members(tmp_path)], axis=0)
     np.testing.assert_allclose(found.probabilities, mean, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"whole_limit": 1000, "tile": 64}], ids=["whole", "in tiles"])
+def test_boxes_are_those_of_the_members_fused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    image = photo(90, 70)
+    found = ensemble(tmp_path, task="detect", **settings).detect(image)
+    each = [member.detect(image) for member in members(tmp_path)]
+    assert all(0 < len(own) < 300 for own in each)  # nothing was cut off
+    corners, labels, scores = fuse_boxes([(own.corners, own.labels, own.scores) for own in each])
+    sure = scores >= 0.05
+    np.testing.assert_allclose(found.scores, scores[sure], atol=1e-6)
+    np.testing.assert_allclose(found.corners, corners[sure], atol=1e-3)
+    np.testing.assert_array_equal(found.labels, labels[sure])
 
 
 def test_files_are_predicted_as_by_one_model(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.errors import UsageError
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import CombinedResult
+from segkit.inference.results import CombinedResult, DetectionResult
 from segkit.pipeline import ObjectRule, Pipeline
 from segkit.structures import ClassMap, TaskName
 
@@ -67,6 +67,12 @@ def scene(height: int = 300, width: int = 420, seed: int = 0) -> NDArray[np.uint
             shift = generator.integers(1, 8, 2)
             image[top + shift[0] :, left + shift[1] :][: sides[0], : sides[1]] = generator.choice([120, 240])
     return image
+
+
+def by_place(found: DetectionResult) -> DetectionResult:
+    """Boxes from left to right and top to bottom: of equal scores the order is anybody's."""
+    order = np.lexsort(np.rint(found.corners).T[::-1])
+    return DetectionResult(found.corners[order], found.labels[order], found.scores[order], found.classes, found.size)
 
 
 def test_boxes_by_hand() -> None:

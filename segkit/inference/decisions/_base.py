@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from segkit.inference.outputs import Outputs
 from segkit.inference.results import Result
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.boxes import BoxArray
 from segkit.ops.sizes import Padding
 from segkit.pipeline import ObjectRule, Place
 from segkit.structures import ClassMap
-
-Outputs = Mapping[str, NDArray[np.float32]]
-"""What a network says of one image or tile, without the axis of the batch; see `Engine.run`."""
 
 NO_MAPS: Scores = np.empty((0, 0, 0), np.float32)
 
