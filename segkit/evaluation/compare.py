@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,14 @@ import numpy as np
 from segkit.errors import UsageError
 from segkit.evaluation.boundary import LOWER_IS_BETTER, MEASURES
 from segkit.evaluation.estimates import number
-from segkit.evaluation.result import METRICS, PER_IMAGE
+from segkit.evaluation.image_tables import ImageTable, read_tables
 from segkit.metrics import MINIMUM_UNITS, Interval, bootstrap_interval, sign_flip_p
 from segkit.ops.words import counted
+from segkit.structures import TaskName
 
-_SCORES = ("dice", *MEASURES, "missed", "invented", "correct", "probability_of_class")
-_LOWER = (*LOWER_IS_BETTER, "missed", "invented")
-_REFERENCE = ("unit", "pixels", "class")
+_SCORES = ("dice", *MEASURES, "ap50", "f1", "missed", "invented", "count_error", "correct", "probability_of_class")
+_LOWER = (*LOWER_IS_BETTER, "missed", "invented", "count_error")
+_REFERENCE = ("unit", "pixels", "class", "objects")
 """Columns that say something of the image and its reference, not of a prediction."""
 
 
@@ -73,43 +72,64 @@ class Comparison:
     Attributes:
         run_a: the first run, as it was named.
         run_b: the second.
+        task: what they were scored to.
         images: number of images, the same in both.
         unit: `"image"`, or `"group"` where images belong to groups.
         units: number of units, the same in both.
         differences: one per metric that both have.
         only_in_one: metrics that one of them lacks.
+        ranked: of objects the average precision in both, with its name and intervals: all images are ranked together,
+            so none has a value of its own to be paired.
+        thresholds: of boxes the score from which they are counted in both.
+        further: of networks of several heads the comparisons of those that both have beside the main one.
+        heads_in_one: heads that one of them lacks.
     """
 
     run_a: str
     run_b: str
+    task: TaskName
     images: int
     unit: str
     units: int
     differences: tuple[Difference, ...]
     only_in_one: tuple[str, ...] = ()
+    ranked: tuple[str, Mapping[str, Any], Mapping[str, Any]] | None = None
+    thresholds: tuple[float, float] | None = None
+    further: tuple[Comparison, ...] = ()
+    heads_in_one: tuple[TaskName, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**vars(self), "differences": [found.to_json() for found in self.differences]}
+        return {
+            **vars(self),
+            "differences": [found.to_json() for found in self.differences],
+            "further": [found.to_json() for found in self.further],
+        }
 
     def describe(self) -> list[str]:
-        """A table for people."""
-        of_groups = f" in {counted(self.units, 'group')}" if self.unit == "group" else ""
+        """Tables for people, one per head."""
         lines = [
             f"A {self.run_a}",
             f"B {self.run_b}",
-            f"the same {counted(self.images, 'image')}{of_groups}; {counted(self.units, 'unit')} shared, "
-            f"the unit is the {self.unit}",
             "mean over units; B - A with its 95 % interval and the p of a two-sided sign-flip permutation test",
         ]
+        for found in (self, *self.further):
+            lines += found._table(f"to {found.task}: " if self.further else "")
+        if self.heads_in_one:
+            lines.append(f"heads of one of them alone, so not compared: {', '.join(self.heads_in_one)}")
+        return lines
+
+    def _table(self, said_before: str) -> list[str]:
+        of_groups = f" in {counted(self.units, 'group')}" if self.unit == "group" else ""
+        title = (
+            f"{said_before}the same {counted(self.images, 'image')}{of_groups}; {counted(self.units, 'unit')} shared, "
+            f"the unit is the {self.unit}"
+        )
         header = ("metric", "A", "B", "B - A", "interval", "p", "units")
         cells = [header, *(_cells(found) for found in self.differences)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines += [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-        ]
-        lines += self._notes()
-        return lines
+        rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+        return [title, *rows, *self._notes()]
 
     def _notes(self) -> list[str]:
         notes = []
@@ -125,84 +145,82 @@ class Comparison:
                     f"{found.metric}: {counted(found.only_a, 'image')} counted in A alone and {found.only_b} in B "
                     "alone, in neither mean"
                 )
+        if self.thresholds is not None:
+            a, b = self.thresholds
+            notes.append(f"found, missed and invented are boxes with a score of {a:g} or more in A, {b:g} in B")
+        if self.ranked is not None:
+            name, of_a, of_b = self.ranked
+            notes.append(
+                f"{name}, of the objects of all images ranked together, so without p: A {_said(of_a)}, B {_said(of_b)}"
+            )
         if self.only_in_one:
             notes.append(f"in one of them alone, so not compared: {', '.join(self.only_in_one)}")
         return notes
 
 
 def compare(run_a: str | Path, run_b: str | Path) -> Comparison:
-    """Compare two runs image by image.
+    """Compare two runs image by image, of several heads each that both have.
 
     Args:
         run_a: run folder, or the folder of an evaluation.
         run_b: another one, scored on the same images.
 
     Raises:
-        UsageError: a folder without evaluation, other images or references, or evaluations that measured differently.
+        UsageError: a folder without evaluation, other tasks, images or references, or evaluations that measured
+            differently.
     """
-    evaluations = [_Table.read(run) for run in (run_a, run_b)]
-    a, b = evaluations
+    heads_a, heads_b = read_tables(run_a), read_tables(run_b)
+    shared = [task for task in heads_a if task in heads_b]
+    if not shared:
+        raise UsageError(
+            f"{run_a} was scored to {' and '.join(heads_a)}, {run_b} to {' and '.join(heads_b)}: no score in common; "
+            "compare two models of one task"
+        )
+    main, *further = (_compare(heads_a[task], heads_b[task]) for task in shared)
+    lacking = [task for task in (*heads_a, *heads_b) if task not in shared]
+    return replace(main, further=tuple(further), heads_in_one=tuple(lacking))
+
+
+def _compare(a: ImageTable, b: ImageTable) -> Comparison:
+    """The comparison of one head."""
     _refuse_other_images(a, b)
     shared = [column for column in a.columns if column in b.columns and _is_score(column)]
-    if not shared:
-        raise UsageError(f"{run_a} and {run_b} have no score in common; compare two models of one task")
     only = [column for column in dict.fromkeys((*a.columns, *b.columns)) if _is_score(column) and column not in shared]
     units = {image: row["unit"] for image, row in a.rows.items()}
     return Comparison(
-        run_a=str(run_a),
-        run_b=str(run_b),
+        run_a=a.name,
+        run_b=b.name,
+        task=a.task,
         images=len(units),
         unit="image" if all(unit == image for image, unit in units.items()) else "group",
         units=len(set(units.values())),
         differences=tuple(_difference(column, a, b, units) for column in shared),
         only_in_one=tuple(only),
+        ranked=_ranked(a, b),
+        thresholds=_thresholds(a, b),
     )
 
 
-@dataclass(frozen=True)
-class _Table:
-    """The rows of a `per_image.csv` by image, and how its outlines were measured."""
+def _ranked(a: ImageTable, b: ImageTable) -> tuple[str, Mapping[str, Any], Mapping[str, Any]] | None:
+    """The name of the average precision, and what it is in both; None where one has none."""
+    kinds: Mapping[TaskName, tuple[str, str]] = {"detect": ("dataset", "AP"), "instances": ("coco", "COCO's AP")}
+    if a.task not in kinds:
+        return None
+    level, name = kinds[a.task]
+    found = [(table.scores.get(level) or {}).get("ap") for table in (a, b)]
+    return (name, found[0], found[1]) if all(found) else None
 
-    name: str
-    rows: Mapping[str, Mapping[str, str]]
-    boundary: Mapping[str, Any]
 
-    @classmethod
-    def read(cls, run: str | Path) -> _Table:
-        folder = next((path for path in (Path(run) / "evaluation", Path(run)) if (path / PER_IMAGE).is_file()), None)
-        if folder is None:
-            raise UsageError(
-                f"{run} holds no evaluation: there is no {PER_IMAGE} in it nor in its evaluation/; make one with "
-                "segkit evaluate MODEL DATA -o FOLDER"
-            )
-        try:
-            with (folder / PER_IMAGE).open(encoding="utf-8", newline="") as file:
-                rows = {row["image"]: row for row in csv.DictReader(file)}
-            scores = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).exists() else {}
-            units_known = all(row["unit"] for row in rows.values())
-        except (OSError, ValueError, KeyError, csv.Error):
-            rows, scores, units_known = {}, {}, False
-        if not (rows and units_known and isinstance(scores, dict)):
-            raise UsageError(f"the evaluation in {folder} is damaged or of another program; evaluate again") from None
-        return cls(str(run), rows, scores.get("boundary") or {})
-
-    @property
-    def columns(self) -> Sequence[str]:
-        return list(next(iter(self.rows.values())))
-
-    def values(self, column: str) -> dict[str, float]:
-        """Image to score, for the images that count."""
-        try:
-            return {image: float(row[column]) for image, row in self.rows.items() if row[column] not in (None, "")}
-        except ValueError:
-            raise UsageError(f"{self.name}: the column {column!r} holds what is no number; evaluate again") from None
+def _thresholds(a: ImageTable, b: ImageTable) -> tuple[float, float] | None:
+    found = a.scores.get("threshold"), b.scores.get("threshold")
+    return None if found[0] is None or found[1] is None else (found[0], found[1])
 
 
 def _is_score(column: str) -> bool:
     return column.split(" ", 1)[0] in _SCORES
 
 
-def _refuse_other_images(a: _Table, b: _Table) -> None:
+def _refuse_other_images(a: ImageTable, b: ImageTable) -> None:
     """Raise `UsageError` unless both scored the same images, against the same references, in the same way."""
     both = a.rows.keys() & b.rows.keys()
     if len(both) < len(a.rows) or len(both) < len(b.rows):
@@ -228,7 +246,7 @@ def _refuse_other_images(a: _Table, b: _Table) -> None:
             )
 
 
-def _difference(column: str, a: _Table, b: _Table, unit_of: Mapping[str, str]) -> Difference:
+def _difference(column: str, a: ImageTable, b: ImageTable, unit_of: Mapping[str, str]) -> Difference:
     values_a, values_b = a.values(column), b.values(column)
     pairs: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for image, value in values_a.items():
@@ -252,6 +270,14 @@ def _difference(column: str, a: _Table, b: _Table, unit_of: Mapping[str, str]) -
         only_b=len(values_b.keys() - values_a.keys()),
         of_units=dict(zip(pairs, map(float, differences), strict=True)) if few else None,
     )
+
+
+def _said(estimate: Mapping[str, Any]) -> str:
+    """A score with its interval, as `Estimate.to_json` has it."""
+    if estimate["value"] is None:
+        return "not counted"
+    interval = estimate["interval"]
+    return f"{estimate['value']:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
 def _cells(found: Difference) -> tuple[str, ...]:

@@ -78,10 +78,10 @@ class DetectionTally:
                     "image": record.id,
                     "unit": record.unit,
                     "objects": found + missed,
+                    "f1": number(_f1(found, invented, missed)),
                     "found": found,
                     "missed": missed,
                     "invented": invented,
-                    "f1": number(_f1(found, invented, missed)),
                 }
             )
         return rows
