@@ -132,7 +132,8 @@ def open_dataset(
         config: everything its files do not say, or say differently.
         progress: told the number of files scanned and their total.
         classes: the classes of a model that is to be evaluated, of several heads by their names. The masks are read
-            with them, nothing is cut into parts, and what matters to training alone is not checked.
+            with them, nothing is cut into parts, and what matters to training alone is not checked. Heads without
+            targets are left out where others have some.
         task: which targets to read where the data has several.
         heads: several tasks whose targets are read together, in the place of `task`; an image may have any of them.
 
@@ -148,6 +149,8 @@ def open_dataset(
         ((task, classes),) if isinstance(classes, ClassMap) else (classes or {}).items()
     )
     known = dict(given)
+    if known and len(tasks) > 1:
+        tasks = [one for one in tasks if _has_targets(root, config, one)] or tasks
     listings = _list_targets(root, config, tasks, known)
     listing = join(listings)
     grouped = group_records(listing.records, config.group_by)
@@ -178,6 +181,13 @@ def open_dataset(
         notes=(*listing.notes, *dict.fromkeys(note for head in decided for note in head.notes), *facts.notes),
         further={head.task: head.classes for head in decided[1:]},
     )
+
+
+def _has_targets(root: Path, config: DataConfig, task: TaskName | None) -> bool:
+    try:
+        return list_records(root, config.format, task, config.axis).task == task
+    except UsageError:  # nothing tells objects apart, say; what is wrong for every task is said when all are listed
+        return False
 
 
 def _list_targets(

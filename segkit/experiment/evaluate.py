@@ -17,8 +17,8 @@ from segkit.evaluation.result import Evaluation, refuse_foreign_folder
 from segkit.experiment.console import Teller
 from segkit.experiment.flags import flags_of
 from segkit.experiment.opening import open_aloud
-from segkit.experiment.scores import describe_scores
-from segkit.inference.engines.torch import Precision
+from segkit.experiment.scores import describe_heads
+from segkit.inference.engines._base import EngineName, ExportedPrecision
 from segkit.inference.loading import find_model_file, load
 from segkit.inference.predictor import Predictor
 from segkit.metrics.boundary import DEFAULT_TOLERANCE
@@ -33,7 +33,8 @@ def evaluate(
     split: Literal["train", "val", "test", "all"] | None = None,
     output: str | Path | None = None,
     device: str = "auto",
-    precision: Precision | None = None,
+    precision: ExportedPrecision | None = None,
+    engine: EngineName | Literal["auto"] = "auto",
     quiet: bool = False,
     format: str | None = None,  # noqa: A002, the word of the command line
     map: Mapping[int | Literal["other"], int] | None = None,  # noqa: A002
@@ -56,6 +57,7 @@ def evaluate(
             one of an earlier evaluation, which is replaced.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         precision: the model's own where None.
+        engine: what computes, see `load`.
         quiet: print nothing.
         format: data format; recognised where None.
         map: mask values to class ids, where the masks store the classes in another way than those of the training.
@@ -65,9 +67,12 @@ def evaluate(
         tolerance: how far outlines may lie apart for the normalized surface distance, in mm where the images state
             their spacing, else in pixels; 2 where None.
 
+    Of a model of several heads those are scored that the data has targets of.
+
     Returns:
-        The evaluation; its `scores["evaluated"]` says of what: `model` and `data` as paths, `part`, `engine` (with
-        device and precision) and the codes that were `allowed`.
+        The evaluation, of several heads that of the first; its `scores["evaluated"]` says of what: `model` and `data`
+        as paths, `part`, `engine` (with device and precision) and the codes that were `allowed`. The scores of further
+        heads stand by their names in `scores["further"]`.
 
     Raises:
         UsageError: a wrong argument, a part without images, or an `output` that holds other files.
@@ -76,7 +81,7 @@ def evaluate(
     if output is not None:
         refuse_foreign_folder(output)  # before the data is read, which may take minutes
     teller = Teller(quiet)
-    predictor = load(model, device=device, precision=precision)
+    predictor = load(model, device=device, precision=precision, engine=engine)
     distance = _tolerance(tolerance, predictor)
     given = {
         "format": format,
@@ -90,7 +95,7 @@ def evaluate(
     classes = _with_values(predictor.classes, map or {}, ignore)
     heads = {**predictor.heads, predictor.task: classes}
     dataset = open_aloud(data, settings, teller, heads, predictor.task, tuple(heads))
-    if dataset.task != predictor.task:
+    if dataset.task not in predictor.heads:
         raise UsageError(
             f"{model} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"
         )
@@ -105,15 +110,17 @@ def evaluate(
         "engine": predictor.engine.description,
         "allowed": list(allow),
     }
+    scored = {head: heads[head] for head in dataset.heads}
     found = {
         head: evaluation.with_scores({"evaluated": evaluated})
-        for head, evaluation in score(predictor, chosen.records, heads, teller, distance).items()
+        for head, evaluation in score(predictor, chosen.records, scored, teller, distance).items()
     }
     if output is not None:
         write_evaluations(found, output)
-    for evaluation in found.values():
-        teller.tell(*describe_scores(evaluation))
-    return next(iter(found.values()))
+    teller.tell(*describe_heads(found, predictor.heads))
+    main, *others = found.values()
+    further = {evaluation.task: evaluation.scores for evaluation in others}
+    return main.with_scores({"further": further}) if further else main
 
 
 def score(

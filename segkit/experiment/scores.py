@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from segkit.evaluation.result import Evaluation
+from segkit.metrics.detection import MOST_DETECTIONS
 from segkit.ops.words import counted
+from segkit.structures import TaskName
 
 Row = Mapping[str, Any]
 """The scores of one class."""
 
 LISTED_CLASSES = 40
 """Classes that are printed; the rest stand in the files."""
+
+
+def describe_heads(found: Mapping[TaskName, Evaluation], heads: Iterable[TaskName]) -> list[str]:
+    """Lines for people on every head that was scored, and on which of a network's several heads were not."""
+    lines = []
+    for task, evaluation in found.items():
+        lines += [f"to {task}:"] if len(found) > 1 else []
+        lines += describe_scores(evaluation)
+    left_out = [task for task in heads if task not in found]
+    return [*lines, f"not scored, as these images have no targets: {', '.join(left_out)}"] if left_out else lines
 
 
 def describe_scores(evaluation: Evaluation) -> list[str]:
@@ -74,15 +86,30 @@ def _describe_objects(scores: Mapping[str, Any]) -> list[str]:
     if scores["task"] == "instances":
         del named["ap50"]  # the headline
     lines = [", ".join(f"{name} {_estimate(scores['dataset'][key])}" for key, name in named.items())]
-    width = max(len(row["name"]) for row in scores["classes"])
+    if coco := scores.get("coco"):
+        lines += _describe_coco(coco)
     headline = "ap" if scores["task"] == "detect" else "ap50"
-    lines += [
-        f"  {row['name']:<{width}}  {scores['metric']} {_estimate(row[headline])}"
-        f"  ({counted(row['objects'], 'object')}, found {row['found']}, invented {row['invented']})"
-        for row in scores["classes"]
-    ]
+    lines += _one_per_class(
+        scores["classes"],
+        lambda row: (
+            f"{scores['metric']} {_estimate(row[headline])}"
+            f"  ({counted(row['objects'], 'object')}, found {row['found']}, invented {row['invented']})"
+        ),
+    )
     if "threshold" in scores:
         lines.append(f"found and invented: boxes with a score of {scores['threshold']:g} or more")
+    return lines
+
+
+def _describe_coco(coco: Mapping[str, Any]) -> list[str]:
+    """COCO's scores of masks, and where its rule leaves objects out."""
+    named = {"ap": "COCO's mask AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR"}
+    lines = [", ".join(f"{name} {_estimate(coco[key])}" for key, name in named.items())]
+    if coco["cut"]:
+        lines.append(
+            f"{counted(coco['cut'], 'image')} with more than {MOST_DETECTIONS} objects of a class, of which COCO "
+            f"counts the {MOST_DETECTIONS} surest found"
+        )
     return lines
 
 
