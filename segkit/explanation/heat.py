@@ -101,8 +101,8 @@ def occlusion(subject: Subject, class_indices: Sequence[int], progress: Progress
         occluded = subject.batch.repeat(len(some), 1, 1, 1)
         for image, (top, left) in zip(occluded, some, strict=True):
             image[:, top : top + side, left : left + side] = 0  # the mean colour, once normalized
-        left = _means(subject.probabilities(subject.logits(occluded).float()), decided, class_indices)
-        fallen = probabilities - left
+        occluded_means = _means(subject.probabilities(subject.logits(occluded).float()), decided, class_indices)
+        fallen = probabilities - occluded_means
         for fall, (top, left) in zip(fallen.cpu().numpy(), some, strict=True):
             falls[:, top : top + side, left : left + side] += fall[:, None, None]
             covered[top : top + side, left : left + side] += 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs
+from segkit.inference.decisions._base import NO_MAPS, Decision
+from segkit.inference.outputs import Outputs
 from segkit.inference.results import ClassificationResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.scores import softmax

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs, Request
+from segkit.inference.decisions._base import NO_MAPS, Decision, Request
 from segkit.inference.merging import TileBoxes, group_pieces, in_own_zone, joined
-from segkit.inference.outputs import OBJECT_AXES, SOURCE
+from segkit.inference.outputs import OBJECT_AXES, SOURCE, Outputs
 from segkit.inference.results import DetectionResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.boxes import BoxArray, centers_inside, clip_boxes, has_area, nms

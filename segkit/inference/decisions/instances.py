@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from segkit.inference.decisions._base import NO_MAPS, Decision, Outputs, Request
+from segkit.inference.decisions._base import NO_MAPS, Decision, Request
 from segkit.inference.decisions.pasted import FoundMasks, paste
+from segkit.inference.outputs import Outputs
 from segkit.inference.results import InstanceResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.scores import softmax

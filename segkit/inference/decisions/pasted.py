@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.inference.decisions._base import Outputs, Request
+from segkit.inference.decisions._base import Request
 from segkit.inference.merging import TileBoxes, group_pieces, in_own_zone, joined
+from segkit.inference.outputs import Outputs
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.boxes import BoxArray, centers_inside, clip_boxes, has_area, nms
 from segkit.ops.numbering import in_reading_order

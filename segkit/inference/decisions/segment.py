@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.inference.decisions._base import Decision, Outputs
+from segkit.inference.decisions._base import Decision
+from segkit.inference.outputs import Outputs
 from segkit.inference.results import SegmentationResult
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.scores import class_indices, softmax
