@@ -34,7 +34,7 @@ _EXACT_BYTES = 2
 """Values of so many bytes are scaled in float32, which holds each of them; larger ones may lie far above their spread.
 """
 
-_BLOCK = 2**22
+STATISTICS_BLOCK = 2**22
 """Values of an image that are summed up at once, so that a large one needs no copy in float64."""
 
 
@@ -148,7 +148,7 @@ class Pipeline(Config):
     def _means_and_deviations(self, image: ImageParts) -> list[tuple[float, float]]:
         """Of each channel, in float64 and always in the same order; the deviation of a constant one is 1."""
         height, width = image.shape[:2]
-        count, rows = height * width, max(1, _BLOCK // width)
+        count, rows = height * width, max(1, STATISTICS_BLOCK // width)
 
         def sums_of(measure: Callable[[NDArray[np.float64], int], NDArray[np.float64]]) -> list[float]:
             totals = [0.0] * self.channels

@@ -27,6 +27,7 @@ def predict(
     """Write what the model finds in every image or volume, and a summary; a bad file never stops the rest.
 
     A mask, or an image of numbered objects, has exactly the image's size; boxes and objects also stand in tables.
+    Large images are predicted part by part; interrupted, the same command goes on with them.
     """
     from segkit.experiment.console import Teller
     from segkit.inference.inputs import expand_inputs
@@ -39,7 +40,13 @@ def predict(
     teller.tell(*predictor.notes)
     with teller.progress("predicting", len(files)) as advance:
         summary = write_predictions(
-            predictor, files, output, overlay=overlay, probabilities=probabilities, progress=advance
+            predictor,
+            files,
+            output,
+            overlay=overlay,
+            probabilities=probabilities,
+            progress=advance,
+            tell=teller.tell,
         )
     if summary.errors:
         raise SegkitError(summary.describe())

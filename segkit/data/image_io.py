@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,11 +17,14 @@ from segkit.data.readers._base import READERS, STEPS_INSIDE, Raster, decoding, r
 from segkit.data.readers._tiff_regions import inside, read_tiff_region
 from segkit.data.readers.tiff import TIFF_SUFFIXES
 from segkit.errors import UnreadableFileError
-from segkit.ops.files import write_atomically
+from segkit.ops.files import replacing, write_atomically
 from segkit.structures import ClassMap
 
 IMAGE_SUFFIXES = frozenset(READERS.names()) - STEPS_INSIDE.keys()
 """Suffixes of the files that hold one image and can be read, lower case with the dot."""
+
+MASK_TILE = 512
+"""Side of the tiles of a mask that is written as TIFF."""
 
 
 def read_raster(path: str | Path) -> Raster:
@@ -108,10 +112,54 @@ def write_mask(path: str | Path, ids: NDArray[np.uint8 | np.uint16], classes: Cl
     if classes.id_dtype is np.uint16:
         return _write(path, Image.fromarray(ids.astype(np.uint16)))
     image = Image.fromarray(ids.astype(np.uint8), mode="P")
-    colors = np.zeros((max(classes.ids) + 1, 3), np.uint8)
-    colors[list(classes.ids)] = classes.colors
-    image.putpalette(colors.tobytes())
+    image.putpalette(_palette(classes, max(classes.ids) + 1).tobytes())
     return _write(path, image)
+
+
+def write_tiled_mask(
+    path: Path, temporary: Path, bands: Iterable[NDArray[Any]], size: tuple[int, int], classes: ClassMap
+) -> None:
+    """Write class ids as a compressed TIFF of tiles, colours as those of `write_mask`, without having them all at once.
+
+    The same ids give the same bytes. Raises `OutputError` as `write_mask` does.
+
+    Args:
+        path: of the mask.
+        temporary: where it is written first; removed where it cannot be finished.
+        bands: the ids of the mask's rows (`MASK_TILE`, W) by rows (`MASK_TILE`, W), of the last as many as there are.
+        size: (H, W).
+        classes: what the ids mean.
+    """
+    colors: dict[str, Any] = {"photometric": "minisblack"}
+    if classes.id_dtype is np.uint8:
+        colors = {"photometric": "palette", "colormap": np.ascontiguousarray(_palette(classes, 256).T) * np.uint16(257)}
+    with replacing(path, temporary):
+        tifffile.imwrite(
+            temporary,
+            (tile for band in bands for tile in _tiles(band)),
+            shape=size,
+            dtype=classes.id_dtype,
+            tile=(MASK_TILE, MASK_TILE),
+            compression="zlib",
+            metadata=None,
+            **colors,
+        )
+
+
+def _tiles(band: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The tiles of some rows, all of one size."""
+    height, width = band.shape
+    for left in range(0, width, MASK_TILE):
+        tile = np.zeros((MASK_TILE, MASK_TILE), band.dtype)
+        tile[:height, : min(MASK_TILE, width - left)] = band[:, left : left + MASK_TILE]
+        yield tile
+
+
+def _palette(classes: ClassMap, count: int) -> NDArray[np.uint8]:
+    """(count, 3) the colours of the ids, black where no class has one."""
+    colors = np.zeros((count, 3), np.uint8)
+    colors[list(classes.ids)] = classes.colors
+    return colors
 
 
 def _described(image: NDArray[Any]) -> str:

@@ -56,8 +56,8 @@ class EnsemblePredictor(Predictor):
         self.members = tuple(members)
 
     @classmethod
-    def of(cls, members: Sequence[Predictor], source: Path) -> EnsemblePredictor:
-        """The ensemble that a file lists; raises `ModelFileError` where its members do not fit together."""
+    def of(cls, members: Sequence[Predictor], source: str | Path) -> EnsemblePredictor:
+        """The ensemble that `source` lists; raises `ModelFileError` where its members do not fit together."""
         first = members[0]
         shared = _SHARED if first.heads.keys() == {"classify"} else (*_SHARED, *_SEEN)
         for member in members[1:]:
@@ -72,6 +72,11 @@ class EnsemblePredictor(Predictor):
                     "trained alike"
                 )
         return cls(members)
+
+    @property
+    def maps_at_once(self) -> int:
+        """The maps of every member are kept until their mean is taken."""
+        return super().maps_at_once + len(self.members)
 
     def _outputs(self, stored: NDArray[Any]) -> Outputs:
         """The logarithms of the mean probabilities, which softmax turns back into them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from segkit.data.image_io import read_channels
 from segkit.data.readers._base import DICOM_SUFFIXES, Raster, cut_suffix, file_on_disk, reader_name
 from segkit.data.volumes import Grid, read_grid, read_pages, series_files, slice_paths
 from segkit.errors import UnreadableFileError
+from segkit.inference.image_parts import OpenImage, open_image
 
 Convert = Literal["gray", "rgb"] | None
 """What a model has every image converted to."""
@@ -42,6 +44,10 @@ class ImageItem:
     def image(self) -> NDArray[Any]:
         """The image (H, W, C); raises `UnreadableFileError`."""
         return self.raster().image()
+
+    def open(self) -> AbstractContextManager[OpenImage]:
+        """The image, of which parts are read where it is large; raises `UnreadableFileError`."""
+        return open_image(self.files)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,10 @@ from segkit.data.image_io import write_image, write_mask
 from segkit.data.readers._base import suffix_of
 from segkit.data.volume_io import TIFF_SUFFIXES, write_volume
 from segkit.errors import SegkitError
+from segkit.inference.image_parts import OpenImage
 from segkit.inference.items import Item, VolumeItem
+from segkit.inference.large import Advance, Tell, write_large_mask
+from segkit.inference.large_memory import require_room
 from segkit.inference.object_table import ObjectTable
 from segkit.inference.output_names import output_names, paths_below
 from segkit.inference.predictor import Predictor
@@ -75,30 +78,50 @@ class Job:
     @property
     def targets(self) -> tuple[Path, ...]:
         """The files that could stand where an input does."""
-        further = (("instances", "png"), ("overlays", "png"), ("probabilities", "npz"))
+        further = (("masks", "tif"), ("instances", "png"), ("overlays", "png"), ("probabilities", "npz"))
         return self.mask_file, *(self._target(kind, self.name, suffix) for kind, suffix in further)
 
-    def run(self, predictor: Predictor, tables: Mapping[TaskName, ObjectTable]) -> list[Row]:
+    def run(
+        self, predictor: Predictor, tables: Mapping[TaskName, ObjectTable], advance: Advance, tell: Tell
+    ) -> list[Row]:
         """Predict, write the results, and return the rows of the summary.
 
         Args:
             predictor: of a volume one that segments.
             tables: take the boxes and the objects.
+            advance: hears of what is done of a large image.
+            tell: is told how a large image is predicted.
         """
         if isinstance(self.item, VolumeItem):
             return self._run_volume(self.item, predictor)
-        raster = self.item.raster()
-        image = raster.image()
-        result = predictor.predict(image, self.probabilities, raster.spacing)
-        rows = self._write(result, image, tables, predictor.pipeline.objects.threshold)
-        if self.overlay:
-            self._write_overlay(self.name, result, image, predictor.pipeline.objects.threshold)
+        with self.item.open() as image:
+            if image.is_large:
+                require_room(predictor, image, self.overlay, self.probabilities)
+                if predictor.heads.keys() == {"segment"}:
+                    path = self._target("masks", self.name, "tif")
+                    counts = write_large_mask(predictor, image, self.item.files, path, advance, tell)
+                    named = zip(predictor.classes.names, predictor.classes.ids, strict=True)
+                    return self._areas({name: int(counts[class_id]) for name, class_id in named})
+            return self._run_image(image, predictor, tables)
+
+    def _run_image(self, image: OpenImage, predictor: Predictor, tables: Mapping[TaskName, ObjectTable]) -> list[Row]:
+        """An image whose results are in memory as a whole; itself only where something is measured or drawn in it."""
+        whole = image.whole() if self.overlay or "instances" in predictor.heads else None
+        result = predictor.predict(image.values if whole is None else whole, self.probabilities, image.spacing)
+        threshold = predictor.pipeline.objects.threshold
+        rows = self._write(result, whole, tables, threshold)
+        if self.overlay and whole is not None:
+            self._write_overlay(self.name, result, whole, threshold)
         return rows
 
     def _write(
-        self, result: Result | CombinedResult, image: NDArray[Any], tables: Mapping[TaskName, ObjectTable], least: float
+        self,
+        result: Result | CombinedResult,
+        image: NDArray[Any] | None,
+        tables: Mapping[TaskName, ObjectTable],
+        least: float,
     ) -> list[Row]:
-        """Write what each head says, boxes with a score of `least` and more."""
+        """Write what each head says, boxes with a score of `least` and more; of an image objects are measured in it."""
         match result:
             case CombinedResult():
                 parts = {task: part for task, part in vars(result).items() if part is not None}
@@ -113,7 +136,7 @@ class Job:
                 make_folder(self.mask_file.parent)
                 write_mask(self.mask_file, result.mask, result.classes)
                 self._write_probabilities(self.name, result)
-                return self._areas(result)
+                return self._areas(result.areas())
             case InstanceResult():
                 _write_ids(self._target("instances", self.name, "png"), result.ids)
                 tables["instances"].add(self.path, result, image)
@@ -134,7 +157,7 @@ class Job:
                 self._write_overlay(name, result, image)
         make_folder(self.mask_file.parent)
         write_volume(self.mask_file, mask, volume.grid, volume.path)
-        return self._areas(SegmentationResult(mask, predictor.classes))
+        return self._areas(SegmentationResult(mask, predictor.classes).areas())
 
     def _write_overlay(
         self, name: str, result: Result | CombinedResult, image: NDArray[Any], least: float = 0.0
@@ -153,10 +176,11 @@ class Job:
     def _target(self, kind: str, name: str, suffix: str) -> Path:
         return self.out / kind / f"{name}.{suffix}"
 
-    def _areas(self, result: SegmentationResult) -> list[Row]:
+    def _areas(self, areas: Mapping[str, int]) -> list[Row]:
+        whole = sum(areas.values())
         return [
-            {"image": self.file, "class": name, "pixels": pixels, "share": f"{pixels / result.mask.size:.6f}"}
-            for name, pixels in result.areas().items()
+            {"image": self.file, "class": name, "pixels": pixels, "share": f"{pixels / whole:.6f}"}
+            for name, pixels in areas.items()
         ]
 
     def _counts(self, result: DetectionResult | InstanceResult) -> list[Row]:

@@ -5,17 +5,17 @@ The network runs once per image or tile; from its outputs every head's decision 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segkit.data.image_io import read_raster
 from segkit.errors import UsageError
 from segkit.inference.decisions import DECISIONS, Decision, Request
 from segkit.inference.engines._base import Engine
+from segkit.inference.image_parts import open_image
 from segkit.inference.outputs import BOXES, MAPS, UNBATCHED, Outputs, as_probabilities
 from segkit.inference.results import (
     ClassificationResult,
@@ -28,12 +28,24 @@ from segkit.inference.results import (
 from segkit.inference.tile_plan import TilePlan
 from segkit.inference.tiling import Scores, Tile, blend
 from segkit.modelfile import ModelCard
+from segkit.ops.scores import class_indices
 from segkit.ops.sizes import ImageParts, Padding, crop, pad_mirrored, padding_to_multiple
 from segkit.pipeline import Pipeline
 from segkit.structures import TASKS, ClassMap, TaskName
 
-Image = str | Path | NDArray[Any]
+Image = str | Path | ImageParts
 Spacing = tuple[float, float]
+
+CORNER = 128
+"""Side of the tile by which a network is known."""
+
+
+class IdBlock(NamedTuple):
+    """A finished part of a mask: its rows and columns, and the class ids (rows, columns) there."""
+
+    rows: slice
+    columns: slice
+    ids: NDArray[np.uint8 | np.uint16]
 
 
 class Predictor:
@@ -82,7 +94,8 @@ class Predictor:
         """Predict one image: the result of the model's head, or those of all its heads from one run of the network.
 
         Args:
-            image: a file, or stored values (H, W) or (H, W, C) as `read_image` returns them.
+            image: a file, or stored values (H, W) or (H, W, C) as `read_image` returns them; of a TIFF file of more
+                than `LARGE` pixels no more is in memory than what the tiles need.
             probabilities: whether a mask comes with a map of probabilities for every class.
             spacing: distance between rows and between columns in mm, where the image is no file, which states its own.
 
@@ -120,6 +133,35 @@ class Predictor:
         assert isinstance(result, InstanceResult)
         return result
 
+    def tile_plan(self, size: tuple[int, int]) -> TilePlan:
+        """The tiles of an image of `size` (H, W)."""
+        return TilePlan.of(size, self._padding(*size), self.pipeline)
+
+    def mask_blocks(self, image: ImageParts, done: int = 0) -> Iterator[IdBlock]:
+        """The mask that `segment` gives of an image in tiles, block by block, a row of blocks after the other.
+
+        Args:
+            image: stored values (H, W, C).
+            done: rows of tiles of the image's `tile_plan` whose blocks are not wanted.
+        """
+        self.require("segment")
+        plan, outputs_of = self.tile_plan((image.shape[0], image.shape[1])), self._tile_outputs(image)
+        parts = plan.parts(image, plan.down.first_counting(done))
+        for block in blend(((tile, outputs_of(part)["segment"]) for tile, part in parts), done):
+            rows, columns, scores = plan.in_image(block)
+            yield IdBlock(rows, columns, self.heads["segment"].indices_to_ids(class_indices(scores)))
+
+    def answer_to_corner(self, image: ImageParts) -> Scores:
+        """The mask's scores of a small tile in an image's corner, by which a network is known."""
+        size, small = (image.shape[0], image.shape[1]), self.pipeline.model_copy(update={"tile": CORNER})
+        _, part = next(TilePlan.of(size, self._padding(*size), small).parts(image))
+        return self._tile_outputs(part)(part)["segment"]
+
+    @property
+    def maps_at_once(self) -> int:
+        """Maps per class and pixel of a tile that are in memory at once: logits, probabilities, and these weighted."""
+        return 4
+
     def require(self, task: TaskName) -> None:
         """Raise `UsageError` where no head of the model does it."""
         if task in self.heads:
@@ -138,23 +180,23 @@ class Predictor:
         self, image: Image, tasks: Collection[TaskName], probabilities: bool, spacing: Spacing | None
     ) -> dict[TaskName, Result]:
         """What the heads of these tasks say of one image."""
-        if not isinstance(image, np.ndarray):
-            raster = read_raster(image)
-            image, spacing = raster.image(), raster.spacing
-        stored = self.pipeline.with_channels(image)
+        if isinstance(image, str | Path):
+            with open_image([Path(image)]) as opened:
+                return self._results(opened.values, tasks, probabilities, opened.spacing)
+        stored = self.pipeline.with_channels(image) if isinstance(image, np.ndarray) else image
         size = stored.shape[0], stored.shape[1]
         pipeline, padding = self.pipeline, self._padding(*size)
         request = Request(size, padding, pipeline.place_of_seen(size), pipeline.objects, probabilities, spacing)
         decisions = {task: DECISIONS[task](self.heads[task], request) for task in tasks}
         if pipeline.size is None and size[0] * size[1] > pipeline.whole_limit:
-            self._show_tiles(stored, padding, list(decisions.values()))
+            self._show_tiles(stored, list(decisions.values()))
             return {task: decision.joined() for task, decision in decisions.items()}
-        outputs = self._outputs(stored)
+        outputs = self._outputs(stored[:, :])
         return {task: decision.whole(outputs) for task, decision in decisions.items()}
 
-    def _show_tiles(self, image: ImageParts, padding: Padding, decisions: Sequence[Decision]) -> None:
+    def _show_tiles(self, image: ImageParts, decisions: Sequence[Decision]) -> None:
         """Show the decisions every tile of an image, and the blocks that their maps are blended to."""
-        plan = TilePlan.of((image.shape[0], image.shape[1]), padding, self.pipeline)
+        plan = self.tile_plan((image.shape[0], image.shape[1]))
         outputs_of, counts = self._tile_outputs(image), [0] * len(decisions)
 
         def maps_of(tile: Tile, part: NDArray[Any]) -> Scores:

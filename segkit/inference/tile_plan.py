@@ -44,6 +44,11 @@ class TilePlan:
         """All tiles from the row of tiles `first` on with their stored values, margin included; read ahead."""
         return read_ahead(lambda tile: self._read(image, tile), tiles(self.down, self.across, first))
 
+    def tiles_done(self, rows: int) -> int:
+        """Rows of tiles that are done where so many rows of the image are finished."""
+        finished = [min(bound - self.padding[0], self.size[0]) for bound in self.down.bounds[1:]]
+        return sum(bound <= rows for bound in finished) if rows else 0
+
     def in_image(self, block: Block) -> Block:
         """A block of all tiles together as a block of the image, without what is padding."""
         top, _, left, _ = self.padding

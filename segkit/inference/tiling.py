@@ -48,12 +48,14 @@ class Axis:
     def plan(cls, length: int, tile: int, overlap: float, multiple: int, remainder: int = 0) -> Axis:
         """Tiles for a side of `length` pixels, a multiple of `multiple` plus `remainder`, as every tile will be.
 
-        All starts are multiples. A tile is rounded up, to two multiples at least, so that neighbours can overlap.
+        All starts are multiples, as evenly spaced as these allow: neighbours share at least `overlap`, and all about
+        as much. A tile is rounded up, to two multiples at least, so that neighbours can overlap.
         """
         tile = min(max(-(-(tile - remainder) // multiple), 2) * multiple + remainder, length)
         strip = int(tile * overlap)
-        step = max((tile - strip) // multiple * multiple, multiple)
-        starts = (*range(0, length - tile, step), length - tile)
+        step, way = max((tile - strip) // multiple, 1), (length - tile) // multiple  # in multiples
+        gaps = -(-way // step)
+        starts = tuple(-(-number * way // max(gaps, 1)) * multiple for number in range(gaps + 1))
         weights = np.tile(_gaussian(tile), (len(starts), 1))
         unsure = int(strip * UNSURE)
         weights[1:, :unsure] = 0
@@ -71,8 +73,9 @@ class Axis:
         return slice(self.bounds[number], self.bounds[number + 1])
 
     def first_counting(self, number: int) -> int:
-        """The first of the tiles that count beyond where a tile begins to."""
-        return next(first for first, end in enumerate(self.ends) if end > self.bounds[number])
+        """The first of the tiles that count beyond where a tile begins to; after the last one there is none."""
+        beyond = (first for first, end in enumerate(self.ends) if end > self.bounds[number])
+        return next(beyond, len(self.starts))
 
     @property
     def most_kept(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from segkit.errors import OutputError, SegkitError, UsageError
 from segkit.inference.items import VolumeItem, find_items, single_images
 from segkit.inference.jobs import Row, make_jobs
+from segkit.inference.large import Advance, Tell
 from segkit.inference.object_table import ObjectTable
 from segkit.inference.output_folder import ERRORS, claim, refuse_to_overwrite, write_errors, write_table
 from segkit.inference.predictor import Predictor
@@ -30,8 +31,8 @@ FILES: Mapping[TaskName, tuple[str, ...]] = {
 }
 """What is written for each head, besides the summary."""
 
-Progress = Callable[[int, int], None]
-"""Called with the number of files done and their total."""
+Progress = Callable[[float, int], None]
+"""Called with the number of files done and their total; of a large image with what is done of its area as well."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def write_predictions(
     out: str | Path,
     overlay: bool = False,
     probabilities: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda _done, _total: None,
+    tell: Tell = lambda _line: None,
 ) -> PredictionSummary:
     """Predict files and write what each head of the model says, and the tables.
 
@@ -93,8 +95,10 @@ def write_predictions(
 
     Overlays are `overlays/NAME.png`. A volume, a DICOM series among them, gives one mask in its geometry,
     `masks/NAME.nii.gz` (a TIFF stack `masks/NAME.tif`), and folders of the others, `overlays/NAME/017.png` for example;
-    a model that does more than segment takes its slices one by one. The tables are `summary.csv` and, where a file
-    failed, `errors.csv`; they are written too when the work is interrupted. NAME follows from `output_names`.
+    a model that does more than segment takes its slices one by one. Where a model only segments, the mask of an image
+    of more than `LARGE` pixels is `masks/NAME.tif`, and the same call goes on with it where one was interrupted
+    (`write_large_mask`). The tables are `summary.csv` and, where a file failed, `errors.csv`; they are written too when
+    the work is interrupted. NAME follows from `output_names`.
 
     Raises:
         UsageError: overlays or probabilities are asked of a model without them, a result would overwrite an input, or
@@ -115,15 +119,14 @@ def write_predictions(
     rows: list[Row] = []
     errors: dict[Path, str] = {}
     try:
-        for done, job in enumerate(jobs, start=1):
+        for done, job in enumerate(jobs):
             try:
-                rows += job.run(predictor, tables)
+                rows += job.run(predictor, tables, _within(progress, done, len(jobs)), tell)
             except OutputError:
                 raise
             except SegkitError as error:
                 errors[job.file] = str(error)
-            if progress is not None:
-                progress(done, len(jobs))
+            progress(done + 1, len(jobs))
     finally:
         write_table(out / SUMMARY, COLUMNS, rows)
         write_errors(out, errors)
@@ -133,6 +136,11 @@ def write_predictions(
     paged = [volume.path for volume in volumes if volume.paged]
     sliced = [volume.path for volume in volumes if tables]
     return PredictionSummary(out, len(jobs), rows, errors, paged, sliced)
+
+
+def _within(progress: Progress, done: int, total: int) -> Advance:
+    """The progress of one file after `done` others."""
+    return lambda share: progress(done + share, total)
 
 
 def _require_possible(predictor: Predictor, overlay: bool, probabilities: bool) -> None:

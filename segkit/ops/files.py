@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from segkit.errors import OutputError
@@ -15,11 +17,19 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     before stays.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with replacing(path, path.with_name(f".{path.name}.{os.getpid()}.part")) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path, temporary: Path) -> Iterator[Path]:
+    """Have a temporary file written in the block, which afterwards is flushed to the disk and becomes `path`.
+
+    Raises `OutputError` as `write_atomically` does; the temporary file is removed then, and whatever else is raised.
+    """
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:

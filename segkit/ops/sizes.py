@@ -19,6 +19,11 @@ class ImageParts(Protocol):
         """(H, W, C)."""
         ...
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its values."""
+        ...
+
     def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[Any]:
         """The values (h, w, C) of some rows and columns, which lie inside the image."""
         ...
