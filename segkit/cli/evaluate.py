@@ -12,7 +12,7 @@ from segkit.cli import options
 
 
 def evaluate(
-    model: options.Model,
+    models: options.Models,
     data: options.Data,
     split: Annotated[
         Literal["train", "val", "test", "all"] | None,
@@ -28,6 +28,7 @@ def evaluate(
             "pixels. By default 2."
         ),
     ] = None,
+    tta: options.Tta = None,
     as_json: options.Json = False,
     device: options.Device = "auto",
     precision: options.Precision = None,
@@ -42,11 +43,12 @@ def evaluate(
     from segkit.experiment.evaluate import evaluate as run_evaluation
 
     evaluation = run_evaluation(
-        model,
+        models,
         data,
         split=split,
         output=output,
         tolerance=tolerance,
+        tta=tta,
         device=device,
         precision=precision,
         quiet=quiet or as_json,

@@ -37,6 +37,16 @@ Head = Annotated[
     Literal["segment", "instances", "detect", "classify"] | None,
     typer.Option(help="Of several heads the one that is meant; by default all."),
 ]
+Tta = Annotated[
+    Literal["flips", "d4", "scales"] | None,
+    typer.Option(
+        help="Mean over views of every image: flips (mirrored left to right), d4 (the eight ways to lay down a "
+        "square), scales (three sizes)."
+    ),
+]
+Models = Annotated[
+    list[str], typer.Argument(help="Model file, run folder, or a name from weights/; of several the mean is taken.")
+]
 Heads = Annotated[str | None, typer.Option(help="Several tasks at once, as segment,classify,detect.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output and nothing else there.")]

@@ -21,21 +21,24 @@ def predict(
         bool, typer.Option("--probabilities", help="Also write class probabilities as .npz.")
     ] = False,
     device: options.Device = "auto",
+    tta: options.Tta = None,
     precision: options.Precision = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write what the model finds in every image or volume, and a summary; a bad file never stops the rest.
 
-    A mask, or an image of numbered objects, has exactly the image's size; boxes and objects also stand in tables.
+    Several models, named one after the other before the inputs, are used as one. A mask, or an image of numbered
+    objects, has exactly the image's size; boxes and objects also stand in tables.
     Large images are predicted part by part; interrupted, the same command goes on with them.
     """
     from segkit.experiment.console import Teller
     from segkit.inference.inputs import expand_inputs
-    from segkit.inference.loading import load
+    from segkit.inference.together import load_together, split_models
     from segkit.inference.writer import write_predictions
 
+    models, inputs = split_models(model, inputs)
     files = expand_inputs(inputs)
-    predictor = load(model, device=device, precision=precision)
+    predictor = load_together(models, device=device, precision=precision, tta=tta)
     teller = Teller(quiet)
     teller.tell(*predictor.notes)
     with teller.progress("predicting", len(files)) as advance:

@@ -19,15 +19,17 @@ from segkit.experiment.flags import flags_of
 from segkit.experiment.opening import open_aloud
 from segkit.experiment.scores import describe_heads
 from segkit.inference.engines._base import EngineName, ExportedPrecision
-from segkit.inference.loading import find_model_file, load
+from segkit.inference.loading import find_model_file
 from segkit.inference.predictor import Predictor
+from segkit.inference.together import load_together
+from segkit.inference.views import Views
 from segkit.metrics.boundary import DEFAULT_TOLERANCE
 from segkit.ops.words import counted
 from segkit.structures import IGNORE_INDEX, PARTS, ClassMap, Record, TaskName
 
 
 def evaluate(
-    model: str | Path,
+    model: str | Path | Sequence[str | Path],
     data: str | Path,
     *,
     split: Literal["train", "val", "test", "all"] | None = None,
@@ -42,6 +44,7 @@ def evaluate(
     allow: Sequence[str] = (),
     group_by: str | None = None,
     tolerance: float | None = None,
+    tta: Views | None = None,
 ) -> Evaluation:
     """Score a model on a data set.
 
@@ -50,7 +53,7 @@ def evaluate(
     trained on are refused, unless `split="all"` asks for everything.
 
     Args:
-        model: model file, run folder or name.
+        model: model file, run folder or name; of several the mean of what they say is scored.
         data: the data set; its masks are read with the model's classes.
         split: the part to score.
         output: folder for `metrics.json`, `per_image.csv`, `confusion_matrix.csv` and overlays; a new or empty one, or
@@ -66,6 +69,7 @@ def evaluate(
         group_by: a table column or regular expression: images that stay together are one unit.
         tolerance: how far outlines may lie apart for the normalized surface distance, in mm where the images state
             their spacing, else in pixels; 2 where None.
+        tta: views of every image that are averaged: `flips`, `d4` or `scales`.
 
     Of a model of several heads those are scored that the data has targets of.
 
@@ -81,7 +85,8 @@ def evaluate(
     if output is not None:
         refuse_foreign_folder(output)  # before the data is read, which may take minutes
     teller = Teller(quiet)
-    predictor = load(model, device=device, precision=precision, engine=engine)
+    models = [model] if isinstance(model, str | Path) else list(model)
+    predictor = load_together(models, device, precision, engine, tta)
     distance = _tolerance(tolerance, predictor)
     given = {
         "format": format,
@@ -97,14 +102,15 @@ def evaluate(
     dataset = open_aloud(data, settings, teller, heads, predictor.task, tuple(heads))
     if dataset.task not in predictor.heads:
         raise UsageError(
-            f"{model} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"
+            f"{models[0]} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; "
+            "name other data"
         )
     dataset.require_usable()
     chosen = choose_records(predictor, dataset, split)
     images = counted(len(chosen.records), "image")
     teller.tell(*predictor.notes, *chosen.notes, f"evaluating {images} ({chosen.part}) of {dataset.root}")
     evaluated = {
-        "model": str(find_model_file(model).resolve()),
+        "model": " + ".join(str(find_model_file(model).resolve()) for model in models),
         "data": str(dataset.root.resolve()),
         "part": chosen.part,
         "engine": predictor.engine.description,

@@ -96,6 +96,16 @@ def test_the_scores_say_of_what_they_are(model: Path, discs: Path, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == evaluation.scores
 
 
+def test_views_and_several_models_are_scored_as_one(model: Path, discs: Path) -> None:
+    one, several = (
+        segkit.evaluate(models, discs, device="cpu", quiet=True, tta="flips").scores for models in (model, [model] * 3)
+    )
+    assert one["evaluated"]["engine"] == "torch, cpu, fp32, mean of 2 views (flips)"
+    assert several["evaluated"]["engine"] == "ensemble of 3 networks, torch, cpu, fp32, mean of 2 views (flips)"
+    assert several["evaluated"]["model"] == " + ".join([str(model.resolve())] * 3)
+    assert several["score"] == pytest.approx(one["score"], abs=0.001)
+
+
 def test_how_the_data_was_read_is_said_with_its_warnings(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
