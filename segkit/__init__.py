@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from segkit.evaluation.evaluate import Evaluation
     from segkit.experiment.convert import convert
     from segkit.experiment.evaluate import evaluate
+    from segkit.experiment.export import export_model
     from segkit.experiment.run import Run
     from segkit.experiment.train import train
     from segkit.inference.loading import load
@@ -60,6 +61,7 @@ __all__ = [
     "convert",
     "create_model",
     "evaluate",
+    "export_model",
     "load",
     "open_dataset",
     "train",
@@ -81,6 +83,7 @@ _HOMES = {
     "convert": "segkit.experiment.convert",
     "create_model": "segkit.models.factory",
     "evaluate": "segkit.experiment.evaluate",
+    "export_model": "segkit.experiment.export",
     "load": "segkit.inference.loading",
     "open_dataset": "segkit.data.opening",
     "train": "segkit.experiment.train",

@@ -25,6 +25,7 @@ from segkit.cli import (
     describe,
     detect,
     evaluate,
+    export,
     inspect,
     models,
     predict,
@@ -64,6 +65,7 @@ def _build() -> typer.Typer:
     group.command(name="predict")(predict.predict)
     group.command(name="classify")(classify.classify)
     group.command(name="detect")(detect.detect)
+    group.command(name="export")(export.export)
     group.command(name="check")(check.check)
     group.command(name="convert")(convert.convert)
     group.command(name="models")(models.models)

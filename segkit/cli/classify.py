@@ -32,7 +32,8 @@ def classify(
     top: Annotated[int, typer.Option(min=1, help="Classes listed per image.")] = 5,
     as_json: options.Json = False,
     device: options.Device = "auto",
-    precision: options.Precision = None,
+    engine: options.Engine = "auto",
+    precision: options.AnyPrecision = None,
 ) -> None:
     """Print the most probable classes of every image; a bad file never stops the rest."""
     from segkit.experiment.console import Teller
@@ -40,7 +41,7 @@ def classify(
     from segkit.inference.loading import load
 
     files = expand_inputs(inputs)
-    predictor = load(model, device=device, precision=precision)
+    predictor = load(model, device=device, precision=precision, engine=engine)
     if "classify" not in predictor.heads:
         raise UsageError(
             f"{model} {_other_work(predictor.task)}, it does not classify; use: segkit predict {model} ... -o OUT"

@@ -43,7 +43,8 @@ def detect(
     ] = None,
     overlay: Annotated[bool, typer.Option("--overlay", help="Also draw the boxes over the images, into -o.")] = False,
     device: options.Device = "auto",
-    precision: options.Precision = None,
+    engine: options.Engine = "auto",
+    precision: options.AnyPrecision = None,
 ) -> None:
     """Print the boxes in every image, in its own pixels, or write them into files; a bad file never stops the rest."""
     from segkit.experiment.console import Teller
@@ -54,7 +55,7 @@ def detect(
 
     _require_one_place(output, as_json, format_name, overlay)
     files = expand_inputs(inputs)
-    predictor = load(model, device=device, precision=precision)
+    predictor = load(model, device=device, precision=precision, engine=engine)
     if "detect" not in predictor.heads:
         tasks = " and ".join(predictor.heads)
         raise UsageError(f"{model} finds no boxes, its task is {tasks}; use: segkit predict {model} ... -o OUT")

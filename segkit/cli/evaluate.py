@@ -31,7 +31,8 @@ def evaluate(
     tta: options.Tta = None,
     as_json: options.Json = False,
     device: options.Device = "auto",
-    precision: options.Precision = None,
+    engine: options.Engine = "auto",
+    precision: options.AnyPrecision = None,
     format_name: options.Format = None,
     value_map: options.ValueMap = None,
     ignore: options.Ignore = None,
@@ -51,6 +52,7 @@ def evaluate(
         tta=tta,
         device=device,
         precision=precision,
+        engine=engine,
         quiet=quiet or as_json,
         **options.data_settings(
             format_name=format_name, value_map=value_map, ignore=ignore, allow=allow, group_by=group_by

@@ -29,6 +29,16 @@ Precision = Annotated[
     Literal["fp32", "bf16"] | None,
     typer.Option(help="fp32 or bf16; by default the model's own where the machine has it."),
 ]
+AnyPrecision = Annotated[
+    Literal["fp32", "bf16", "fp16", "int8"] | None,
+    typer.Option(
+        help="fp32 or bf16, or what a file was exported in; by default the model's own where the machine has it."
+    ),
+]
+Engine = Annotated[
+    Literal["auto", "torch", "onnxruntime", "openvino"],
+    typer.Option(help="What computes: torch a model file, the others an exported one; auto takes the fastest."),
+]
 Task = Annotated[
     Literal["segment", "instances", "detect", "classify"] | None,
     typer.Option(help="What is learnt: masks, objects one by one, boxes or labels; by default from the data."),

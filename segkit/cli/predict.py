@@ -21,8 +21,9 @@ def predict(
         bool, typer.Option("--probabilities", help="Also write class probabilities as .npz.")
     ] = False,
     device: options.Device = "auto",
+    engine: options.Engine = "auto",
     tta: options.Tta = None,
-    precision: options.Precision = None,
+    precision: options.AnyPrecision = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write what the model finds in every image or volume, and a summary; a bad file never stops the rest.
@@ -38,7 +39,7 @@ def predict(
 
     models, inputs = split_models(model, inputs)
     files = expand_inputs(inputs)
-    predictor = load_together(models, device=device, precision=precision, tta=tta)
+    predictor = load_together(models, device=device, precision=precision, engine=engine, tta=tta)
     teller = Teller(quiet)
     teller.tell(*predictor.notes)
     with teller.progress("predicting", len(files)) as advance:

@@ -1,66 +1,67 @@
-"""From what a user calls a model (file, run folder, name) to a predictor. Nothing here asks the network."""
+"""From what a user calls a model (file, run folder, name) to a predictor. Nothing here asks the network.
+
+A model file is computed by PyTorch, an exported one by an engine that needs none of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
-import torch
-
-from segkit.errors import ModelFileError, SegkitError, UsageError, nearest
-from segkit.inference.engines.torch import Precision, TorchEngine, bf16_hardware, resolve_device
+from segkit.errors import UsageError, nearest
+from segkit.inference.engines._base import EngineName, ExportedPrecision, require_package
 from segkit.inference.ensemble import EnsemblePredictor
+from segkit.inference.exported import is_exported
 from segkit.inference.predictor import Predictor
-from segkit.modelfile import find_in_run, is_ensemble, load_model_file, read_ensemble
-from segkit.models.config import ModelConfig
-from segkit.models.factory import build_model
-from segkit.pipeline import Pipeline
-from segkit.structures import ClassMap, TaskName
+from segkit.inference.runtime import load_exported
+from segkit.modelfile import find_in_run, is_ensemble, read_ensemble
 
 SUFFIX = ".safetensors"
 _WEIGHTS = (Path("weights"), Path(__file__).parents[2] / "weights")
 
 
-def load(model: str | Path, device: str = "auto", precision: Precision | None = None) -> Predictor:
-    """A predictor from a model file, a run folder or the name of a model in `weights/`.
+def load(
+    model: str | Path,
+    device: str = "auto",
+    precision: ExportedPrecision | None = None,
+    engine: EngineName | Literal["auto"] = "auto",
+) -> Predictor:
+    """A predictor from a model file, an exported file, a run folder or the name of a model in `weights/`.
 
     Args:
-        model: `runs/NAME/model.safetensors`, `runs/NAME` or `NAME`; `ensemble.json` in the place of a model file.
-        device: `auto | cpu | cuda | cuda:1 | mps`.
+        model: `runs/NAME/model.safetensors`, `runs/NAME` or `NAME`; `ensemble.json` in the place of a model file;
+            `NAME.onnx` or `NAME.xml` as `segkit export` writes them.
+        device: `auto | cpu | cuda | cuda:1 | mps`; an exported file runs on the CPU.
         precision: None takes the precision the model was validated with where the device has it in hardware, else
-            fp32; the predictor's `notes` say so.
+            fp32, and of an exported file its own; the predictor's `notes` say so.
+        engine: of an exported file, `onnxruntime` or `openvino`; `auto` takes the fastest of those installed.
 
     Raises:
-        UsageError: nothing is called so, or this machine lacks the device.
+        UsageError: nothing is called so, this machine lacks the device or the engine, or the model has not the
+            precision.
         ModelFileError: the file is no segkit model, is damaged or comes from a newer segkit.
     """
     path = find_model_file(model)
+    if is_exported(path):
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"'--device {device}': the exported file {path} runs on the CPU; use its model file there")
+        return load_exported(path, precision, engine)
+    if engine not in ("auto", "torch"):
+        raise UsageError(
+            f"'--engine {engine}' computes exported files, and {path} is a model file; make one with: "
+            f"segkit export {model} --format {'openvino' if engine == 'openvino' else 'onnx'}"
+        )
+    if precision not in (None, "fp32", "bf16"):
+        raise UsageError(
+            f"'--precision {precision}': torch computes a model file in fp32 or bf16; make a file in {precision} with: "
+            f"segkit export {model} --precision {precision}"
+        )
     if is_ensemble(path):
         return EnsemblePredictor.of([load(member, device, precision) for member in read_ensemble(path)], path)
-    chosen = resolve_device(device)
-    card, tensors = load_model_file(path)
-    try:
-        pipeline = Pipeline.parse(card.pipeline, source="pipeline")
-        heads = {task: ClassMap.from_dict(classes) for task, classes in card.heads.items()}
-        network = build_model(ModelConfig.parse(card.model, source="model"))
-        network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
-        _require_consistency(heads, network.config)
-    except (SegkitError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelFileError(
-            f"{path} holds no model this segkit can build; update segkit or save it again: {reason}"
-        ) from None
-    used, notes = _choose_precision(pipeline.precision, precision, chosen)
-    return Predictor(TorchEngine(network, chosen, used), pipeline, heads, card, notes)
+    require_package("torch", f"the model file {path}")
+    from segkit.inference.networks import load_network
 
-
-def _require_consistency(heads: Mapping[TaskName, ClassMap], network: ModelConfig) -> None:
-    """Raise `ValueError` where the card of an edited file contradicts itself."""
-    if heads.keys() != network.heads.keys():
-        raise ValueError(f"its heads are {', '.join(heads)}, its network's {', '.join(network.heads)}")
-    for task, classes in heads.items():
-        if classes.num_classes != network.heads[task]:
-            raise ValueError(f"to {task} it names {classes.num_classes} classes, its network has {network.heads[task]}")
+    return load_network(path, device, precision)
 
 
 def find_model_file(model: str | Path) -> Path:
@@ -74,14 +75,3 @@ def find_model_file(model: str | Path) -> Path:
     beside = [str(other) for other in sorted(path.parent.iterdir())] if path.parent.is_dir() else []
     hint = nearest(str(model), [*named, *beside])
     raise UsageError(f"no model {str(model)!r}: it is no model file, no run folder and no name in weights/.{hint}")
-
-
-def _choose_precision(
-    validated: Precision, asked: Precision | None, device: torch.device
-) -> tuple[Precision, tuple[str, ...]]:
-    """The precision to run in, and a note where it is not the one the model was validated with."""
-    used = asked or (validated if validated == "fp32" or bf16_hardware(device) else "fp32")
-    if used == validated:
-        return used, ()
-    reason = "as asked" if asked else f"{device} has no {validated} in hardware"
-    return used, (f"predicting in {used}, validated in {validated}: {reason}; masks may differ in a few pixels",)

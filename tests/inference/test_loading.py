@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segkit.errors import ModelFileError, UsageError
-from segkit.inference import loading
+from segkit.inference import networks
 from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.loading import find_model_file, load
 from segkit.inference.predictor import Predictor
@@ -114,13 +114,13 @@ def test_folder_without_a_model(tmp_path: Path) -> None:
 def test_precision_the_device_lacks_is_replaced_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "m.safetensors"
     save(path, precision="bf16")
-    monkeypatch.setattr(loading, "bf16_hardware", lambda _: "amx_bf16")
+    monkeypatch.setattr(networks, "bf16_hardware", lambda _: "amx_bf16")
     assert load(path, "cpu").engine.description == "torch, cpu, bf16"
     assert load(path, "cpu").notes == ()
     asked = load(path, "cpu", precision="fp32")
     assert asked.engine.description == "torch, cpu, fp32"
     assert asked.notes == ("predicting in fp32, validated in bf16: as asked; masks may differ in a few pixels",)
-    monkeypatch.setattr(loading, "bf16_hardware", lambda _: None)
+    monkeypatch.setattr(networks, "bf16_hardware", lambda _: None)
     replaced = load(path, "cpu")
     assert replaced.engine.description == "torch, cpu, fp32"
     assert "validated in bf16: cpu has no bf16 in hardware" in replaced.notes[0]

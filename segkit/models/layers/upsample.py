@@ -130,8 +130,9 @@ class MaxUnpooling(nn.Module):
         """Undo `pool`: a map of the pooled size to one of the size before it."""
         x = self.adaptation(x)
         height, width = pool.size
-        # torch's max_unpool2d computes the same but turns bfloat16 into float32.
-        empty = x.new_zeros(*x.shape[:2], height * width)
+        # torch's max_unpool2d computes the same but turns bfloat16 into float32. The size is that of the indices, which
+        # an export to ONNX follows to the image; that of a map unpooled before it takes for a constant.
+        empty = x.new_zeros(*pool.indices.shape[:2], height * width)
         filled = empty.scatter(2, pool.indices.flatten(2), x.flatten(2))
         return _in_format_of(x, filled.unflatten(2, (height, width)))
 
