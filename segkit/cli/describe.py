@@ -23,7 +23,7 @@ def describe(
     ] = None,
     task: Annotated[
         Literal["segment", "instances", "detect", "classify"] | None,
-        typer.Option(help="segment where a decoder is named, else classify."),
+        typer.Option(help="What the decoder serves, segment before instances, else classify."),
     ] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="By default 1000 to classify, else 2.")] = None,
     channels: Annotated[int | None, typer.Option(min=1, max=16, help="Of the image; by default 3.")] = None,

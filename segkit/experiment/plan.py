@@ -12,7 +12,7 @@
 | class weights | none, as the Dice half of the loss counts classes alike |
 | weights of heads | 1, of labels beside masks or boxes 0.05 |
 | budget | 10 minutes on a CPU, 30 on a GPU, unless `--epochs` or `--budget` is given |
-| loss | `ce_dice`, cross-entropy and Dice; `ce` for classification; that of FCOS for boxes |
+| loss | `ce_dice`, cross-entropy and Dice; `ce` for classification; FCOS's for boxes, Mask R-CNN's for its objects |
 | optimizer | `adamw` |
 | learning rate | 3e-3 for `plain`, 1e-3 for the others; with `sgd` 0.01, as AlexNet and VGG were trained |
 | weight decay | 0.01 for `adamw`, none for `sgd` |
@@ -35,7 +35,12 @@ from segkit.experiment.config import ExperimentConfig, SamplingSettings
 from segkit.experiment.memory import fit_to_memory
 from segkit.experiment.plan_network import plan_network
 from segkit.experiment.plan_normalization import plan_channels, plan_normalization
-from segkit.experiment.plan_refusals import refuse_idle_head_weights, refuse_idle_settings, refuse_idle_side_weight
+from segkit.experiment.plan_refusals import (
+    refuse_idle_head_weights,
+    refuse_idle_loss,
+    refuse_idle_settings,
+    refuse_idle_side_weight,
+)
 from segkit.experiment.plan_training import Crops, plan_training
 from segkit.experiment.sampling import (
     Reason,
@@ -96,6 +101,7 @@ def make_plan(
     sampling, why_sampling = plan_sampling(config.sampling, dataset, counts, RunLength(config.training, device))
     coarse = not whole and device.type == "cpu" and sampling.crop >= COARSE_CROP
     model, why_model = plan_network(config.model, dataset, channels=channels, coarse=coarse)
+    refuse_idle_loss(config.training, model)
     refuse_idle_side_weight(config.training, model)
     refuse_idle_head_weights(config.training, model)
     crops = Crops(sampling.crop, sampling.draws_per_image * len(dataset.split("train")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
+from collections.abc import Collection
 from pathlib import Path
 
 from segkit.data.object_sizes import measure_objects
@@ -13,6 +14,7 @@ from segkit.experiment.sampling import Reason
 from segkit.modelfile import find_in_run, read_card
 from segkit.models.config import DENSE, ModelConfig, Option
 from segkit.models.factory import pair_parts, preset_options, refuse_without_effect
+from segkit.structures import TaskName
 
 LARGE_SIDE = 32
 """Pixels, four cells of the finest map on which boxes are learnt."""
@@ -29,7 +31,7 @@ def plan_network(
     backbone = asked or (origin.backbone if origin else _default_backbone(given.weights))
     if origin and origin.backbone != backbone:
         origin = None  # another network was asked for: what fits of the weights, loading says
-    _, decoder = pair_parts(backbone, given.decoder or (origin.decoder if origin else None))
+    _, decoder = pair_parts(backbone, given.decoder or _inherited_decoder(origin, dataset.heads))
     is_dense = any(head in DENSE for head in dataset.heads)
     decoder = decoder or "unet" if is_dense else None
     why = "trains from scratch in minutes, also on a CPU"
@@ -45,10 +47,10 @@ def plan_network(
         backbone_options = {**_inherited_options(origin, decoder), **backbone_options}
         if origin.decoder == decoder:
             decoder_options = {**origin.decoder_options, **decoder_options}
-    if coarse and backbone == "plain" and decoder in ("unet", None) and "pattern" not in backbone_options:
+    if coarse and backbone == "plain" and decoder in ("unet", "maskrcnn", None) and "pattern" not in backbone_options:
         stem_stride, why_coarse = _stem_stride(dataset)
         backbone_options = {"width": 32, "stem_stride": stem_stride, **backbone_options}
-        if decoder:
+        if decoder == "unet":
             decoder_options = {"out_stride": backbone_options["stem_stride"], **decoder_options}
         if backbone_options["stem_stride"] == stem_stride:
             reasons.append((f"maps at {_SHARES[stem_stride]} the image's size", why_coarse))
@@ -86,6 +88,13 @@ def _network_of(weights: str) -> ModelConfig | None:
         return ModelConfig.parse(read_card(find_in_run(weights)).model, source=weights)
     except SegkitError:
         return None
+
+
+def _inherited_decoder(origin: ModelConfig | None, heads: Collection[TaskName]) -> str | None:
+    """The decoder of the initial weights' network; not one of objects where other heads are learnt."""
+    if origin is None or (origin.finds_objects and set(heads) != {"instances"}):
+        return None
+    return origin.decoder
 
 
 def _inherited_options(origin: ModelConfig, decoder: str | None) -> dict[str, Option]:

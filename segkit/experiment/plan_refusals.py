@@ -55,6 +55,16 @@ def refuse_idle_settings(config: ExperimentConfig, dataset: OpenDataset) -> None
         raise UsageError(f"momentum {config.training.momentum:g}: only sgd has it; add --optimizer sgd")
 
 
+def refuse_idle_loss(training: TrainingConfig, model: ModelConfig) -> None:
+    """Raise `UsageError` for a loss, or class weights, beside a decoder that has losses of its own."""
+    if not model.finds_objects:
+        return
+    if training.loss != TrainingConfig().loss:
+        raise UsageError(f"--loss {training.loss}: decoder {model.decoder} has losses of its own; leave it out")
+    if training.class_weights is not None:
+        raise UsageError(f"--class-weights: decoder {model.decoder} has losses of its own; leave it out")
+
+
 def refuse_idle_head_weights(training: TrainingConfig, model: ModelConfig) -> None:
     """Raise `UsageError` for weights of heads that the network has not, or has alone."""
     for head, weight in training.head_weights.items():

@@ -69,7 +69,7 @@ class Session:
         self.model = build_model(plan.model)
         network = {name: getattr(self.model, name) for name in ("stride_multiple", "stride_remainder", "margin")}
         self.pipeline = plan.pipeline.model_copy(update=network)
-        self.task = create_task(plan.config.training, self.model.config)
+        self.task = create_task(plan.config.training, self.model)
         if fresh and plan.config.model.weights != "none":
             teller.tell(load_weights(self.model, plan.config.model.weights).describe())
 
@@ -165,6 +165,7 @@ class Session:
             foreground_share=sampling.foreground_share,
             border_weight=config.border_weight,
             numbered_objects=bool(config.border_weight) and number_objects(self.dataset.facts.masks),
+            instance_targets="objects" if self.model.config.finds_objects else "cells",
         )
         self._keep_in_memory(training_set)
         sampler = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from segkit.losses import create_loss
 from segkit.models.config import ModelConfig
+from segkit.models.heads.maskrcnn import MaskRcnnHead
+from segkit.models.model import Model
 from segkit.structures import TaskName
-from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, PixelTask, Task
+from segkit.tasks import ClassifyTask, CombinedTask, DetectTask, MaskRcnnTask, PixelTask, Task
 from segkit.training.config import TrainingConfig
 
 CLASSIFICATION_LOSS = "ce"
 """Of a head that classifies beside others, for which `loss` is meant."""
 
 
-def create_task(config: TrainingConfig, model: ModelConfig) -> Task:
+def create_task(config: TrainingConfig, network: Model) -> Task:
     """What the network learns.
 
     Args:
         config: losses and their weights, resolved by the plan.
-        model: the network.
+        network: what learns; where it finds objects one by one, the loss asks its head for the regions it draws.
 
     Raises:
         UsageError: an unknown loss, or class weights that do not fit the main head's classes.
     """
+    model = network.config
+    if model.finds_objects:
+        head = network.heads["instances"]
+        assert isinstance(head, MaskRcnnHead)
+        return MaskRcnnTask(head)
     tasks = {head: _task_of(head, config, model) for head in model.heads}
     if len(tasks) == 1:
         return tasks[model.task]

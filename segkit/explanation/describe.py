@@ -16,7 +16,7 @@ from segkit.inference.loading import SUFFIX, find_model_file, load
 from segkit.modelfile import RUN_MODEL, read_card
 from segkit.models.backbones._base import BACKBONES
 from segkit.models.complexity import Complexity, measure_complexity
-from segkit.models.config import ModelConfig, Option
+from segkit.models.config import OBJECT_DECODERS, ModelConfig, Option
 from segkit.models.factory import build_model, refuse_without_effect
 from segkit.models.model import Model
 from segkit.pipeline import Pipeline
@@ -72,7 +72,7 @@ def describe(
     Args:
         name: a backbone, `BACKBONE+DECODER`, or a model file, run folder or name in `weights/`.
         size: height and width of the image; None: what the classifier or the model was made for, else 224.
-        task: `segment` where a decoder is named, else `classify`.
+        task: what the decoder that is named serves first, `segment` or `instances`, else `classify`.
         classes: 1000 to classify, else 2.
         channels: of the image, else 3.
         image: a file on which the effective receptive fields of a model are measured.
@@ -92,7 +92,7 @@ def describe(
     if image is not None:
         raise UsageError(f"--image needs trained weights, and {name} has none; name a model file or a run folder")
     backbone, _, decoder = name.partition("+")
-    task = task or ("segment" if decoder else "classify")
+    task = task or ("instances" if decoder in OBJECT_DECODERS else "segment" if decoder else "classify")
     config = ModelConfig.parse(
         {
             "task": task,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segkit.models.backbones._base import BACKBONES
-from segkit.models.config import DENSE
+from segkit.models.config import DENSE, OBJECT_DECODERS
 from segkit.models.decoders._base import DECODERS
 from segkit.models.heads.detect import build_detect_head
 from segkit.models.options import default_options
@@ -18,8 +18,8 @@ def list_models() -> list[dict[str, Any]]:
 
     Every row has `name`, `kind` (`backbone`, `decoder` or `head`), `family` (`segkit` or `smp`) and `options`
     (`name=default`, `name=auto` where the default follows from the rest of the network);
-    a backbone also has `weights` (the published sets) and `capabilities`, a decoder what it `requires` of them, a head
-    what it `reads`.
+    a backbone also has `weights` (the published sets) and `capabilities`, a decoder what it `requires` of them and the
+    `heads` it serves, a head what it `reads`.
     Besides the rows every model of timm can be built as backbone `smp/tu-NAME`.
     """
     return [*map(_backbone_row, BACKBONES), *map(_decoder_row, DECODERS), *map(_head_row, TASKS)]
@@ -48,6 +48,7 @@ def _decoder_row(name: str) -> dict[str, Any]:
         "family": entry.family,
         "options": _listed(default_options(entry.build)),
         "requires": sorted(entry.requires),
+        "heads": ["instances"] if name in OBJECT_DECODERS else list(DENSE),
     }
 
 

@@ -15,6 +15,9 @@ Option = bool | int | float | str | tuple[int, ...]
 DENSE: tuple[TaskName, ...] = ("segment", "instances")
 """Heads that read the map of a decoder."""
 
+OBJECT_DECODERS = ("maskrcnn",)
+"""Decoders without a map: what they build is the head of instances, which finds objects one by one."""
+
 
 class ModelConfig(Config):
     """Everything needed to build the network again without its weights."""
@@ -43,9 +46,10 @@ class ModelConfig(Config):
         if not self.heads or min(self.heads.values()) < 1:
             raise ValueError("heads: name at least one, and for each its number of classes, 1 or more")
         object.__setattr__(self, "heads", {task: self.heads[task] for task in TASKS if task in self.heads})
-        if self.is_dense and self.decoder is None:
+        has_decoder = any(task in DENSE for task in self.heads)
+        if has_decoder and self.decoder is None:
             object.__setattr__(self, "decoder", "unet")
-        if not self.is_dense and (self.decoder or self.decoder_options):
+        if not has_decoder and (self.decoder or self.decoder_options):
             raise ValueError(f"to {' and '.join(self.heads)} there is no decoder; leave out 'decoder' and its options")
         if self.detect_options and "detect" not in self.heads:
             raise ValueError(f"{' and '.join(self.heads)} finds no boxes; leave out 'detect_options'")
@@ -67,6 +71,11 @@ class ModelConfig(Config):
         return set(self.heads) == {"classify"}
 
     @property
+    def finds_objects(self) -> bool:
+        """Whether the head of instances gives objects, each with its box and mask, in place of a map."""
+        return self.decoder in OBJECT_DECODERS
+
+    @property
     def is_dense(self) -> bool:
         """Whether a head reads the map of a decoder."""
-        return any(task in DENSE for task in self.heads)
+        return not self.finds_objects and any(task in DENSE for task in self.heads)

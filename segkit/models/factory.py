@@ -158,8 +158,21 @@ def _build_decoder(config: ModelConfig, backbone: Backbone) -> tuple[Decoder | N
             f"decoder {config.decoder} needs {', '.join(sorted(missing))}, which backbone {config.backbone} lacks; "
             f"backbones that have it: {', '.join(able)}"
         )
+    if config.finds_objects:
+        _require_instances_alone(config)
+        return None, options
     classes = (_classes_of_dense_head(config),) if entry.scores_classes else ()
-    return entry.build(backbone.specs, *classes, **options), options
+    decoder = entry.build(backbone.specs, *classes, **options)
+    assert isinstance(decoder, Decoder)
+    return decoder, options
+
+
+def _require_instances_alone(config: ModelConfig) -> None:
+    if set(config.heads) != {"instances"}:
+        raise UsageError(
+            f"decoder {config.decoder} finds objects one by one, for --task instances alone; to "
+            f"{' and '.join(config.heads)} take another, such as unet"
+        )
 
 
 def _resolved_detect_options(config: ModelConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from segkit.errors import UsageError
 from segkit.models.backbones._base import Backbone
 from segkit.models.config import DENSE, ModelConfig
-from segkit.models.decoders._base import Decoder
+from segkit.models.decoders._base import DECODERS, Decoder
 from segkit.models.features import Features
 from segkit.models.heads.classify import ClassifyHead
 from segkit.models.heads.segment import LogitsHead, SegmentHead
@@ -49,7 +49,7 @@ class Model(nn.Module):
         """Images whose sides, without their margin, are multiples of this plus `stride_remainder` need no padding."""
         if self.decoder is not None:
             return lcm(self.backbone.stride_multiple, self.decoder.stride_multiple)
-        any_size = self.backbone.takes_any_size and "detect" not in self.config.heads
+        any_size = self.backbone.takes_any_size and self.config.only_classifies
         return 1 if any_size else self.backbone.stride_multiple
 
     @property
@@ -64,6 +64,9 @@ class Model(nn.Module):
         `detect` are logits (N, A, K) of A places, with `detect/boxes` (N, A, 4) in pixels of the images and
         `detect/centerness` (N, A). In training, heads add what only their losses want: `detect/places` (A, 3), and the
         side classifiers' `classify/auxiliary_1` (N, K) and so on.
+        Objects found one by one have no map: in evaluation `instances/boxes` and so on, of a single image; in training
+        what their loss wants, in pixels of the images with `instances/padding` (4,), mirrored on at their left, right,
+        top and bottom; see `MaskRcnnHead`.
         Where H or W is no multiple of `stride_multiple` plus `stride_remainder`, the image is mirrored up to it, as
         the pipeline does, and the outputs are those of the image alone.
         Raises `UsageError` when the number of channels is not the model's, or nothing is left inside the margin.
@@ -76,6 +79,8 @@ class Model(nn.Module):
         if self.decoder is not None:
             size = (padded.shape[-2] - 2 * self.margin, padded.shape[-1] - 2 * self.margin)
             outputs |= self._dense(self.decoder(features, size), size, padding, (height, width))
+        if self.config.finds_objects:
+            outputs |= self._find_objects(features, (padded.shape[-2], padded.shape[-1]), padding)
         if "detect" in self.heads:
             outputs |= self._detect(features, padding)
         if "classify" in self.heads:
@@ -115,6 +120,16 @@ class Model(nn.Module):
                 outputs[name] = outputs[name] - outputs[name].new_tensor(shift)
         return outputs
 
+    def _find_objects(self, features: Features, size: tuple[int, int], padding: Padding) -> dict[str, Tensor]:
+        """Outputs of the head of objects; in evaluation moved from the padded image to the image."""
+        outputs: dict[str, Tensor] = self.heads["instances"](features, size)
+        top, bottom, left, right = padding
+        if "instances/proposals" in outputs:
+            mirrored = outputs["instances/proposals"].new_tensor([left, right, top, bottom])
+            return {**outputs, "instances/padding": mirrored}
+        boxes = outputs["instances/boxes"]
+        return {**outputs, "instances/boxes": boxes - boxes.new_tensor((left, top, left, top))}
+
     def _classify(self, features: Features) -> dict[str, Tensor]:
         head = self.heads["classify"]
         assert isinstance(head, ClassifyHead)
@@ -128,7 +143,7 @@ def _require_equal_borders(config: ModelConfig, backbone: Backbone, decoder: Dec
     """Raise `UsageError` where the maps lack their borders and a decoder or a head takes them for whole."""
     if "valid_convolutions" not in backbone.capabilities:
         return
-    if "detect" in config.heads:
+    if "detect" in config.heads or config.finds_objects:
         raise UsageError(
             f"boxes are found at places of whole images; the maps of backbone {config.backbone} lack their borders "
             "(valid_convolutions): take another backbone, such as plain"
@@ -141,6 +156,9 @@ def _require_equal_borders(config: ModelConfig, backbone: Backbone, decoder: Dec
 
 
 def _create_head(task: TaskName, config: ModelConfig, backbone: Backbone, decoder: Decoder | None) -> nn.Module:
+    if config.finds_objects:
+        assert config.decoder is not None
+        return DECODERS.get(config.decoder).build(backbone.specs, config.heads[task], **config.decoder_options)
     num_classes = config.heads[task] + (task == "instances")  # the border between objects is a class of its own
     if task == "classify":
         return backbone.create_classifier(num_classes)

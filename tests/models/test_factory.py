@@ -193,6 +193,8 @@ def test_names_are_listed_with_what_can_be_set() -> None:
     assert "imagenet" in rows["backbone", "smp/resnet34"]["weights"]
     assert rows["decoder", "unet"]["options"] == ["upsample=transposed", "channels=auto", "out_stride=1"]
     assert rows["decoder", "smp/dpt"]["requires"] == ["prefix_tokens"]
+    assert rows["decoder", "unet"]["heads"] == ["segment", "instances"]
+    assert rows["decoder", "maskrcnn"]["heads"] == ["instances"]
     heads = {name: (row["reads"], row["options"]) for (kind, name), row in rows.items() if kind == "head"}
     assert heads == {
         "segment": ("decoder", []),
@@ -215,7 +217,7 @@ def test_the_whole_classic_family_is_offered() -> None:
         *("plain", "nin", "enet", "unet2015"),
     }
     assert own["decoder"] == {
-        *("fcn32s", "fcn16s", "fcn8s", "unet", "unet2015", "segnet", "deconvnet", "enet"),
+        *("fcn32s", "fcn16s", "fcn8s", "unet", "unet2015", "segnet", "deconvnet", "enet", "maskrcnn"),
     }
 
 

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from segkit.errors import ConfigError, UsageError
 from segkit.models.config import Option
-from segkit.models.decoders._base import DECODERS
 from segkit.models.factory import create_model
 from segkit.models.heads.detect import DetectHead
 from segkit.models.model import Model
@@ -21,6 +20,7 @@ from segkit.ops.sizes import padding_to_multiple
 from segkit.structures import TaskName
 from tests.models.test_contracts import (
     BACKBONE_CLASSES,
+    MAP_DECODERS,
     VALID_BACKBONES,
     backbone_of,
     random_images,
@@ -66,7 +66,7 @@ def test_every_backbone_feeds_all_heads_in_one_pass(backbone: str) -> None:
     }
 
 
-@pytest.mark.parametrize("decoder", [name for name in DECODERS if name not in VALID_BACKBONES])
+@pytest.mark.parametrize("decoder", [name for name in MAP_DECODERS if name not in VALID_BACKBONES])
 def test_every_decoder_serves_objects_beside_boxes(decoder: str) -> None:
     with torch.device("meta"):
         heads: dict[TaskName, int] = {"instances": 2, "detect": 1}

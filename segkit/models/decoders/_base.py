@@ -48,15 +48,16 @@ class DecoderEntry:
 
     Attributes:
         build: function (specs, *, typed options) to `Decoder`; raises `UsageError` for specs it cannot work on.
-            Where the decoder gives logits (`scores_classes`), the number of classes is its second argument.
+            Where the decoder gives logits (`scores_classes`), the number of classes is its second argument. Of
+            `OBJECT_DECODERS` it builds the head of instances.
         family: the library it comes from.
         requires: capabilities the backbone must have.
         option_requires: capabilities the backbone must have where an option has a value.
-        scores_classes: whether the decoder itself maps to classes, as FCN and ENet do.
+        scores_classes: whether the decoder itself maps to classes, as FCN, ENet and Mask R-CNN do.
         backbone_options: options the architecture sets on a backbone of its own family, unless the user does.
     """
 
-    build: Callable[..., Decoder]
+    build: Callable[..., nn.Module]
     family: str
     requires: frozenset[str] = frozenset()
     option_requires: Mapping[tuple[str, Option], frozenset[str]] = field(default_factory=dict)
