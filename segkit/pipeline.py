@@ -10,7 +10,7 @@ decides on. A crop or a tile is scaled by the `Scale` of the whole image, so tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from segkit.ops.channels import convert_channels
 from segkit.ops.resizing import middle, middle_corner, middle_of_proportions, proportioned, resize
 from segkit.ops.sizes import ImageParts
 from segkit.ops.words import counted
+from segkit.structures import TaskName
 
 NormalizationName = Literal["8bit", "percentile", "zscore", "ct"]
 """How stored values become the network's: by the range of 8-bit images, by the percentiles of the training images, by
@@ -104,6 +105,9 @@ class Pipeline(Config):
     overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")
     whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")
     objects: ObjectRule = Field(ObjectRule(), description="which boxes and objects are given and shown")
+    temperatures: dict[TaskName, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="what a head's logits are divided by before they are shown as probabilities; 1 if not named"
+    )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="arithmetic the model was validated with")
 
     @model_validator(mode="before")

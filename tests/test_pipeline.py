@@ -155,7 +155,7 @@ def test_a_crop_of_a_normalized_image_is_the_normalized_crop(name: str, dtype: A
 
 def test_a_large_image_is_summed_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.random.default_rng(8).normal(3, 2, (61, 40)).astype(np.float32)
-    monkeypatch.setattr("segkit.pipeline._BLOCK", 1000)
+    monkeypatch.setattr("segkit.pipeline.STATISTICS_BLOCK", 1000)
     low, factor = zscore().scale_of(image)
     values = image.astype(np.float64)
     assert low[0] == pytest.approx(values.mean() - 2 * values.std(), rel=1e-12)

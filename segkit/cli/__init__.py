@@ -17,6 +17,7 @@ import typer
 
 from segkit.cli import (
     app,
+    calibrate,
     check,
     classify,
     compare,
@@ -61,6 +62,7 @@ def _build() -> typer.Typer:
     group.command(name="train")(train.train)
     group.command(name="evaluate")(evaluate.evaluate)
     group.command(name="val", hidden=True)(evaluate.evaluate)
+    group.command(name="calibrate")(calibrate.calibrate)
     group.command(name="compare")(compare.compare)
     group.command(name="predict")(predict.predict)
     group.command(name="classify")(classify.classify)

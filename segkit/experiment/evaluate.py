@@ -88,24 +88,8 @@ def evaluate(
     models = [model] if isinstance(model, str | Path) else list(model)
     predictor = load_together(models, device, precision, engine, tta)
     distance = _tolerance(tolerance, predictor)
-    given = {
-        "format": format,
-        "map": map or {},
-        "ignore": tuple(ignore),
-        "allow": tuple(allow),
-        "group_by": group_by,
-        "channels": predictor.pipeline.convert,
-    }
-    settings = DataConfig.parse(given, "options", flags_of(given))
-    classes = _with_values(predictor.classes, map or {}, ignore)
-    heads = {**predictor.heads, predictor.task: classes}
-    dataset = open_aloud(data, settings, teller, heads, predictor.task, tuple(heads))
-    if dataset.task not in predictor.heads:
-        raise UsageError(
-            f"{models[0]} was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; "
-            "name other data"
-        )
-    dataset.require_usable()
+    given = {"format": format, "map": map or {}, "ignore": tuple(ignore), "allow": tuple(allow), "group_by": group_by}
+    dataset, heads = open_labelled(predictor, data, given, teller)
     chosen = choose_records(predictor, dataset, split)
     images = counted(len(chosen.records), "image")
     teller.tell(*predictor.notes, *chosen.notes, f"evaluating {images} ({chosen.part}) of {dataset.root}")
@@ -127,6 +111,33 @@ def evaluate(
     main, *others = found.values()
     further = {evaluation.task: evaluation.scores for evaluation in others}
     return main.with_scores({"further": further}) if further else main
+
+
+def open_labelled(
+    predictor: Predictor, data: str | Path, given: Mapping[str, Any], teller: Teller
+) -> tuple[OpenDataset, dict[TaskName, ClassMap]]:
+    """A data set read with the classes of a model, and these with the further values that `given` maps to them.
+
+    Args:
+        predictor: the model.
+        data: the data set.
+        given: settings of a `DataConfig`, `map` and `ignore` among them.
+        teller: is told how it was read.
+
+    Raises:
+        UsageError: wrong settings, or targets of another task than the model's.
+        DataError: the data set has errors.
+    """
+    given = {**given, "channels": predictor.pipeline.convert}
+    settings = DataConfig.parse(given, "options", flags_of(given))
+    heads = {**predictor.heads, predictor.task: _with_values(predictor.classes, given["map"], given["ignore"])}
+    dataset = open_aloud(data, settings, teller, heads, predictor.task, tuple(heads))
+    if dataset.task not in predictor.heads:
+        raise UsageError(
+            f"the model was trained to {predictor.task}, {dataset.root} has targets to {dataset.task}; name other data"
+        )
+    dataset.require_usable()
+    return dataset, heads
 
 
 def score(

@@ -36,6 +36,7 @@ class Subject:
         margin: pixels the network loses on each side.
         whole_limit: pixels that are taken at once, in however many images.
         smallest: side to which smaller images are mirrored.
+        temperature: what logits are divided by before they are shown as probabilities.
     """
 
     network: Model
@@ -46,6 +47,7 @@ class Subject:
     margin: int = 0
     whole_limit: int = 1536 * 1536
     smallest: int = 1
+    temperature: float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ class Subject:
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Of logits (N, K, ...): classes of a pixel or an image exclude one another, those of boxes do not."""
-        return logits.sigmoid() if self.head == "detect" else logits.softmax(dim=1)
+        return logits.sigmoid() if self.head == "detect" else (logits / self.temperature).softmax(dim=1)
 
     def within_image(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
         """A map over the batch without the margin."""
@@ -133,6 +135,7 @@ def open_subject(predictor: Predictor, image: str | Path, head: TaskName | None 
         margin=pipeline.margin,
         whole_limit=pipeline.whole_limit,
         smallest=pipeline.smallest,
+        temperature=pipeline.temperatures.get(head, 1.0),
     )
 
 

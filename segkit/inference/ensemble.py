@@ -48,7 +48,8 @@ class EnsemblePredictor(Predictor):
         notes = dict.fromkeys(note for member in members for note in member.notes)
         super().__init__(
             _Engines(len(members), first.engine.description),
-            first.pipeline,
+            # A temperature is that of one network; the mean of several is less sure than each of them.
+            first.pipeline.model_copy(update={"temperatures": {}}),
             first.heads,
             _joined(members),
             tuple(notes),

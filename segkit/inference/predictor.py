@@ -186,7 +186,7 @@ class Predictor:
         stored = self.pipeline.with_channels(image) if isinstance(image, np.ndarray) else image
         size = stored.shape[0], stored.shape[1]
         pipeline, padding = self.pipeline, self._padding(*size)
-        request = Request(size, padding, pipeline.place_of_seen(size), pipeline.objects, probabilities, spacing)
+        request = Request.of(size, padding, pipeline, probabilities, spacing)
         decisions = {task: DECISIONS[task](self.heads[task], request) for task in tasks}
         if pipeline.size is None and size[0] * size[1] > pipeline.whole_limit:
             self._show_tiles(stored, list(decisions.values()))

@@ -20,6 +20,21 @@ def softmax(logits: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return probabilities
 
 
+def softened(logits: NDArray[np.float32], temperature: float, axis: int) -> NDArray[np.float32]:
+    """Probabilities of logits divided by a temperature, which says how far they can be believed; 1 changes nothing.
+
+    Source: Guo et al., "On Calibration of Modern Neural Networks", 2017, section 4.2.
+    """
+    return softmax(logits if temperature == 1 else logits / np.float32(temperature), axis)
+
+
+def softened_again(probabilities: NDArray[np.float32], temperature: float, axis: int) -> NDArray[np.float32]:
+    """The same of probabilities that are a mean already: of tiles, views or networks."""
+    if temperature == 1:
+        return probabilities
+    return softened(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)), temperature, axis)
+
+
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities of logits that each decide alone, computed without overflow."""
     shrunk = np.exp(-np.abs(logits))

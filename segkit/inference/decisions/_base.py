@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from segkit.inference.results import Result
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.boxes import BoxArray
 from segkit.ops.sizes import Padding
-from segkit.pipeline import ObjectRule, Place
-from segkit.structures import ClassMap
+from segkit.pipeline import ObjectRule, Pipeline, Place
+from segkit.structures import ClassMap, TaskName
 
 NO_MAPS: Scores = np.empty((0, 0, 0), np.float32)
 
@@ -29,6 +30,7 @@ class Request:
         rule: which objects are given.
         probabilities: whether a mask comes with the probabilities of its classes.
         spacing: of rows and columns in mm, where known.
+        temperatures: by which probabilities are shown, never decided on, 1 where a head is not named.
     """
 
     size: tuple[int, int]
@@ -37,6 +39,20 @@ class Request:
     rule: ObjectRule
     probabilities: bool = False
     spacing: tuple[float, float] | None = None
+    temperatures: Mapping[TaskName, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        size: tuple[int, int],
+        padding: Padding,
+        pipeline: Pipeline,
+        probabilities: bool = False,
+        spacing: tuple[float, float] | None = None,
+    ) -> Request:
+        """An image of `size` that is decided on by the rules of a pipeline; the rest as the attributes."""
+        place, rule, temperatures = pipeline.place_of_seen(size), pipeline.objects, pipeline.temperatures
+        return cls(size, padding, place, rule, probabilities, spacing, temperatures)
 
     def from_seen(self, corners: BoxArray) -> BoxArray:
         """Boxes in pixels of what the network sees in one piece, to pixels of the image."""

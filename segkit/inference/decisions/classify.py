@@ -8,7 +8,7 @@ from segkit.inference.decisions._base import NO_MAPS, Decision
 from segkit.inference.outputs import Outputs
 from segkit.inference.results import ClassificationResult
 from segkit.inference.tiling import Scores, Tile
-from segkit.ops.scores import softmax
+from segkit.ops.scores import softened, softened_again
 
 
 class ClassifyDecision(Decision):
@@ -19,7 +19,7 @@ class ClassifyDecision(Decision):
 
     def whole(self, outputs: Outputs) -> ClassificationResult:
         """The probabilities that the logits mean."""
-        return ClassificationResult(softmax(outputs["classify"], axis=0), self.classes.names)
+        return ClassificationResult(softened(outputs["classify"], self._temperature, axis=0), self.classes.names)
 
     def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:
         """Add up the probabilities."""
@@ -29,4 +29,9 @@ class ClassifyDecision(Decision):
 
     def joined(self) -> ClassificationResult:
         """The mean of all tiles."""
-        return ClassificationResult(np.asarray(self._sum / np.float32(self._area), np.float32), self.classes.names)
+        mean = np.asarray(self._sum / np.float32(self._area), np.float32)
+        return ClassificationResult(softened_again(mean, self._temperature, axis=0), self.classes.names)
+
+    @property
+    def _temperature(self) -> float:
+        return self.request.temperatures.get("classify", 1.0)

@@ -12,7 +12,7 @@ from segkit.inference.decisions._base import Decision
 from segkit.inference.outputs import Outputs
 from segkit.inference.results import SegmentationResult
 from segkit.inference.tiling import Scores, Tile
-from segkit.ops.scores import class_indices, softmax
+from segkit.ops.scores import class_indices, softened, softened_again
 
 
 class SegmentDecision(Decision):
@@ -21,7 +21,7 @@ class SegmentDecision(Decision):
     def whole(self, outputs: Outputs) -> SegmentationResult:
         """The class of the highest logit."""
         logits = outputs["segment"]
-        maps = softmax(logits, axis=0) if self.request.probabilities else None
+        maps = softened(logits, self._temperature, axis=0) if self.request.probabilities else None
         return SegmentationResult(self._ids(logits), self.classes, maps)
 
     def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:  # noqa: ARG002
@@ -32,11 +32,15 @@ class SegmentDecision(Decision):
         """Decide by the blended probabilities."""
         self._mask[rows, columns] = self._ids(scores)
         if self.request.probabilities:
-            self._maps[:, rows, columns] = scores
+            self._maps[:, rows, columns] = softened_again(scores, self._temperature, axis=0)
 
     def joined(self) -> SegmentationResult:
         """All blocks."""
         return SegmentationResult(self._mask, self.classes, self._maps if self.request.probabilities else None)
+
+    @property
+    def _temperature(self) -> float:
+        return self.request.temperatures.get("segment", 1.0)
 
     def _ids(self, scores: Scores) -> NDArray[np.uint8 | np.uint16]:
         return self.classes.indices_to_ids(class_indices(scores))
