@@ -104,7 +104,7 @@ def _read_text(path: Path) -> ClassFile:
     if labelled and len(labelled) == len(content):
         colors = [(_byte(path, match["r"]), _byte(path, match["g"]), _byte(path, match["b"])) for match in labelled]
         return _class_file(str(path), [match["name"] for match in labelled], range(len(labelled)), colors)
-    if lines and all(len(line) > 3 and all(part.isdigit() for part in line[:3]) for line in lines):
+    if lines and all(len(line) > 3 and all(map(_is_number, line[:3])) for line in lines):
         colors = [(_byte(path, r), _byte(path, g), _byte(path, b)) for r, g, b, *_ in lines]
         return _class_file(str(path), [" ".join(line[3:]) for line in lines], range(len(lines)), colors)
     return _class_file(str(path), [" ".join(line) for line in lines], range(len(lines)))
@@ -131,13 +131,18 @@ def _class_file(
 
 
 def _number(path: Path, text: str, column: str) -> int:
-    if not text.isdigit() or int(text) > MAX_ID:
+    if not _is_number(text) or int(text) > MAX_ID:
         raise UsageError(f"{path}: {text!r} in column {column} is no whole number from 0 to {MAX_ID}")
     return int(text)
 
 
+def _is_number(text: str) -> bool:
+    """Whether it is a whole number of few digits; `²` is a digit that is none."""
+    return text.isdecimal() and len(text) < 10
+
+
 def _byte(path: Path, text: str) -> int:
-    if not text.isdigit() or int(text) > 255:
+    if not _is_number(text) or int(text) > 255:
         raise UsageError(f"{path}: {text!r} is no colour value; r, g and b are 0 to 255")
     return int(text)
 

@@ -19,11 +19,18 @@ def read_columns(path: Path) -> tuple[str, ...]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table as column -> text, blank rows left out; raises `UsageError` for rows of another length."""
+    """The rows of a table as column -> text, blank rows left out.
+
+    Raises:
+        UsageError: it is no table in UTF-8, or rows have another length than the header.
+    """
     lines = _lines(path)
     columns = _columns(lines[0])
     reader = csv.reader(lines[1:], delimiter=_delimiter(lines[0]))
-    rows = [(reader.line_num + 1, [cell.strip() for cell in cells]) for cells in reader]
+    try:
+        rows = [(reader.line_num + 1, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        raise UsageError(f"cannot read the table {path}, line {reader.line_num + 1}: {error}") from None
     for number, cells in rows:
         if any(cells) and len(cells) != len(columns):
             raise UsageError(
@@ -50,15 +57,26 @@ def format_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> by
 def _lines(path: Path) -> list[str]:
     """The lines of a text file, at least an empty one."""
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines() or [""]
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"cannot read the table {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"cannot read the table {path}: it is no UTF-8 text; save it as CSV in UTF-8") from None
+        raise _no_text(path) from None
+    if "\0" in text:
+        raise _no_text(path)
+    return text.splitlines() or [""]
+
+
+def _no_text(path: Path) -> UsageError:
+    return UsageError(f"cannot read the table {path}: it is no UTF-8 text; save it as CSV in UTF-8")
 
 
 def _columns(header: str) -> tuple[str, ...]:
-    cells = next(csv.reader([header], delimiter=_delimiter(header)))
+    """None of a line that is no header at all."""
+    try:
+        cells = next(csv.reader([header], delimiter=_delimiter(header)))
+    except csv.Error:
+        return ()
     return tuple(cell.strip().lower() for cell in cells)
 
 

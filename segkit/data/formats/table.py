@@ -13,6 +13,7 @@ from segkit.data.formats._base import FORMATS, Listing
 from segkit.data.formats._beside import apply_split_files
 from segkit.data.formats._examples import scenes
 from segkit.data.formats._folders import SPLITS, find_class_file
+from segkit.data.formats._image_search import is_file
 from segkit.data.formats._targets_beside import find_parts
 from segkit.data.image_io import write_image
 from segkit.data.readers._base import cut_suffix
@@ -140,7 +141,7 @@ def _checked_rows(path: Path) -> list[Row]:
 def _with_slashes(folder: Path, row: Row) -> Row:
     """The paths of a row that Windows wrote with backslashes; other systems allow those in names."""
     paths = {column: row[column] for column in ("image", "mask") if "\\" in row.get(column, "")}
-    return {column: text.replace("\\", "/") for column, text in paths.items() if not (folder / text).is_file()}
+    return {column: text.replace("\\", "/") for column, text in paths.items() if not is_file(folder / text)}
 
 
 def _record(path: Path, row: Row, task: TaskName) -> Record:
@@ -163,7 +164,7 @@ def _split(path: Path, name: str) -> str | None:
 
 
 def _has_target(folder: Path, row: Row, target: str) -> bool:
-    return bool(row[target]) and (target == "label" or (folder / row[target]).is_file())
+    return bool(row[target]) and (target == "label" or is_file(folder / row[target]))
 
 
 def _id(row: Row) -> str:

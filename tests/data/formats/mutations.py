@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
 _VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 3, 1e99, 2**70, 0.5, "", "x", "\0", "a" * 5000, "../..", [], [[]], {}, {"a": 1}, [None], "é"
+)  # fmt: skip
+
+
+_STRANGE = (
+    b"-1", b"1e99", b"nan", b"inf", b"\0", b"\xff", b"", b" ", b"\n", b"[", b"{", b"&a *a", b"!!x ", b"9" * 30, b": "
 )  # fmt: skip
 
 
@@ -58,3 +65,17 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     for key in keys:
         yield value, key
         yield from _places(value[key])
+
+
+def damaged_texts(text: bytes, count: int, seed: int, strange: Sequence[bytes] = _STRANGE) -> list[bytes]:
+    """Variants of a text with one to three pieces cut, doubled or replaced by something strange."""
+    rng, variants = np.random.default_rng(seed), []
+    for _ in range(count):
+        damaged = text
+        for _ in range(rng.integers(1, 4)):
+            start = int(rng.integers(len(damaged) + 1))
+            end = start + int(rng.integers(8))
+            piece = (strange[rng.integers(len(strange))], damaged[start:end] * 2)[int(rng.random() < 0.3)]
+            damaged = damaged[:start] + piece + damaged[end:]
+        variants.append(damaged)
+    return variants

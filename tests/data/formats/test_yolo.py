@@ -26,6 +26,7 @@ from segkit.data.opening import open_dataset
 from segkit.data.samples import load_sample
 from segkit.errors import DataError, SegkitError, UnreadableFileError, UsageError
 from segkit.structures import IGNORE_INDEX, ObjectAnnotation, Record, RunLengths
+from tests.data.formats.mutations import damaged_texts
 
 OUTLINE = "0 0.25 0.25 0.75 0.25 0.75 0.5 0.25 0.5"
 BOX = "1 0.5 0.5 0.25 0.5"
@@ -376,37 +377,6 @@ def test_writing_real_data_keeps_every_object_that_counts(datasets: Callable[[st
         assert [one.label for one in written] == [one.label for one in counted]
         for ours, theirs in zip(written, counted, strict=True):
             assert ours.box == pytest.approx(theirs.box, abs=1e-4)
-
-
-def damaged_texts(text: bytes, count: int, seed: int) -> list[bytes]:
-    """Variants of a text with one to three pieces cut, doubled or replaced."""
-    strange = [
-        b"-1",
-        b"1e99",
-        b"nan",
-        b"inf",
-        b"\0",
-        b"\xff",
-        b"",
-        b" ",
-        b"\n",
-        b"[",
-        b"{",
-        b"&a *a",
-        b"!!x ",
-        b"9" * 30,
-        b": ",
-    ]
-    rng, variants = np.random.default_rng(seed), []
-    for _ in range(count):
-        damaged = text
-        for _ in range(rng.integers(1, 4)):
-            start = int(rng.integers(len(damaged) + 1))
-            end = start + int(rng.integers(8))
-            piece = (strange[rng.integers(len(strange))], damaged[start:end] * 2)[int(rng.random() < 0.3)]
-            damaged = damaged[:start] + piece + damaged[end:]
-        variants.append(damaged)
-    return variants
 
 
 @pytest.mark.parametrize("name", ["labels/train/a.txt", "data.yaml", "list.txt"])
