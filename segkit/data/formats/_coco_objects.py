@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from segkit.data.class_file import IGNORED_NAMES
 from segkit.data.drawing import fill_polygons, region_area
-from segkit.data.formats._json import as_whole, is_number, is_whole, kind_of
+from segkit.data.formats._json import as_numbers, as_whole, is_number, is_whole, kind_of
 from segkit.data.formats._objects import region_box
 from segkit.data.readers._base import MAX_PIXELS
 from segkit.errors import DataError
@@ -96,9 +96,10 @@ def _region(value: object) -> Polygons | RunLengths | None:
 
 
 def _ring(value: object) -> np.ndarray[Any, np.dtype[np.float32]]:
-    if not isinstance(value, list) or len(value) % 2 or not all(map(is_number, value)):
+    numbers = as_numbers(value) if isinstance(value, list) and not len(value) % 2 else None
+    if numbers is None:
         raise DataError("a polygon that is not [x, y, x, y, ...]")
-    return np.array(value, np.float32).reshape(-1, 2)
+    return numbers.astype(np.float32).reshape(-1, 2)
 
 
 def _run_lengths(value: Mapping[str, Any]) -> RunLengths:
@@ -136,22 +137,20 @@ def decompressed(counts: str) -> list[int]:
     Raises:
         DataError: a character that cannot occur, or a text that ends within a run.
     """
-    runs: list[int] = []
-    value = digits = 0
-    for character in counts:
-        bits = ord(character) - _ZERO
-        if not 0 <= bits < 0x40 or digits >= _MOST_DIGITS:
-            raise DataError("run lengths that are no text of COCO's compressed form")
-        value |= (bits & _BITS) << 5 * digits
-        digits += 1
-        if not bits & _CONTINUED:
-            if bits & _SIGN:
-                value -= 1 << 5 * digits
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = digits = 0
-    if digits:
+    bits = np.frombuffer(counts.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64) - _ZERO
+    starts = np.concatenate([[0], np.flatnonzero(bits & _CONTINUED == 0) + 1])  # the last one begins nothing
+    digits = np.diff(starts, append=len(bits))
+    if (bits < 0).any() or (bits >= 0x40).any() or (digits > _MOST_DIGITS).any():
+        raise DataError("run lengths that are no text of COCO's compressed form")
+    if digits[-1]:
         raise DataError("run lengths that are cut short")
-    return runs
+    places = np.arange(len(bits)) - np.repeat(starts, digits)
+    runs = np.add.reduceat((bits & _BITS) << 5 * places, starts[:-1])
+    runs -= (bits[starts[1:] - 1] & _SIGN != 0) * (1 << 5 * digits[:-1])
+    for first in (1, 2):
+        runs[first::2] = runs[first::2].cumsum()
+    found: list[int] = runs.tolist()
+    return found
 
 
 def plain_object(one: ObjectAnnotation, size: tuple[int, int]) -> dict[str, Any]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segkit.errors import UnreadableFileError
 
 MAX_BYTES = 2**30
 """Largest file that is read; the instances of COCO's training part take 450 MB."""
+
+_LARGEST = 1e38
+"""What float32 holds."""
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,30}")
 """Texts that are whole numbers in their one form: 007 is a name."""
@@ -63,7 +69,18 @@ def objects_in(path: Path, content: Mapping[str, Any], key: str) -> list[dict[st
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a finite number that float32 holds: `true`, `NaN` and 1e99 are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and -1e38 < value < 1e38
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+
+
+def as_numbers(values: Sequence[object]) -> NDArray[np.float64] | None:
+    """The values in an array where each is what `is_number` says, else None; fast enough for millions of corners."""
+    if not set(map(type, values)) <= {int, float}:
+        return None
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return numbers if (np.abs(numbers) < _LARGEST).all() else None
 
 
 def is_whole(value: object) -> TypeGuard[float]:
