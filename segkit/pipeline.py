@@ -66,6 +66,7 @@ class ObjectRule(Config):
     overlap: float = Field(0.6, ge=0, le=1, description="intersection over union above which the surer box stays alone")
     max_detections: int = Field(300, ge=1, description="objects given of an image, at most, the surest")
     seed_threshold: float = Field(0.5, ge=0, lt=1, description="probability of an inside above which an object starts")
+    smallest_seed: int = Field(1, ge=1, description="pixels of such an inside, at least")
     smallest_object: int = Field(4, ge=1, description="pixels of an object that is told by its pixels, at least")
 
 

@@ -15,13 +15,12 @@ from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.instance_ids import number_objects
 from segkit.data.loader import EpochSampler, training_loader
 from segkit.data.opening import OpenDataset
-from segkit.data.samples import load_targets
-from segkit.evaluation.detect import DetectionTally
 from segkit.evaluation.evaluate import evaluate_heads
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
 from segkit.experiment.duration import format_duration
 from segkit.experiment.evaluate import score, write_evaluations
+from segkit.experiment.object_rule import choose_box_rule, choose_instance_rule
 from segkit.experiment.plan import Plan
 from segkit.experiment.run import Run, package_versions
 from segkit.experiment.scores import describe_scores
@@ -144,8 +143,7 @@ class Session:
             f"trained {result.steps} steps in {format_duration(result.seconds)}, ended by {result.stopped}; "
             f"best validation score {result.scores['score']:.3f} in epoch {result.best_epoch}"
         )
-        if "detect" in self.dataset.heads:
-            self._choose_threshold(run)
+        self._choose_rule(run)
         self._score_test_part(run)
         write_report(run.folder)
         self.teller.tell(f"model {run.model_file}", f"report {run.report}")
@@ -204,24 +202,21 @@ class Session:
         tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in network.state_dict().items()}
         save_model_file(run.model_file, tensors, card)
 
-    def _choose_threshold(self, run: Run) -> None:
-        """Keep in the model file the score from which its boxes are best, by F1 on the validation part."""
-        predictor = load(run.model_file, device=str(self.device))
-        tally = DetectionTally(predictor.heads["detect"], threshold=0.0)
-        for record in self.dataset.split("val"):
-            sample = load_targets(record, {"detect": tally.classes})
-            if sample.boxes is not None:
-                tally.add(sample, predictor.detect(sample.image))
-        found = tally.best_threshold()
-        if found is None:
+    def _choose_rule(self, run: Run) -> None:
+        """Keep in the model file the rule by which its objects are best on the validation part."""
+        if not {"detect", "instances"} & self.dataset.heads.keys():
             return
-        threshold = round(found, 3)
+        predictor, records = load(run.model_file, device=str(self.device)), self.dataset.split("val")
+        rule = predictor.pipeline.objects
+        if "detect" in self.dataset.heads:
+            rule, told = choose_box_rule(predictor, rule, records)
+            self.teller.tell(told)
+        if "instances" in self.dataset.heads:
+            rule, told = choose_instance_rule(predictor, rule, records, not self.model.config.finds_objects)
+            self.teller.tell(told)
         card, tensors = load_model_file(run.model_file)
-        rule = {**card.pipeline["objects"], "threshold": threshold}
-        save_model_file(
-            run.model_file, tensors, card.model_copy(update={"pipeline": {**card.pipeline, "objects": rule}})
-        )
-        self.teller.tell(f"boxes are shown from a score of {threshold:g}: the best F1 on the validation images")
+        pipeline = {**card.pipeline, "objects": rule.model_dump(mode="json")}
+        save_model_file(run.model_file, tensors, card.model_copy(update={"pipeline": pipeline}))
 
     def _score_test_part(self, run: Run) -> None:
         records = self.dataset.split("test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from segkit.inference.outputs import Outputs, as_logits, as_probabilities
 from segkit.inference.predictor import Predictor
 from segkit.modelfile import ModelCard
 from segkit.ops.sizes import ImageParts
+from segkit.pipeline import ObjectRule
 from segkit.structures import PARTS
 
 _SHARED = (
@@ -30,8 +32,11 @@ _SHARED = (
 )
 """What the pipelines must agree on for tiles to be the same; normalization is each network's own."""
 
-_SEEN = ("size", "keep_proportions", "center_crop", "objects")
-"""And for what is found in the image to lie in the same place, and to be chosen alike."""
+_SEEN = ("size", "keep_proportions", "center_crop")
+"""And for what is found in the image to lie in the same place."""
+
+_CHOSEN = ("threshold", "seed_threshold", "smallest_seed")
+"""Of the rule for objects, what each network has from its own validation part; together they take the mean."""
 
 
 class EnsemblePredictor(Predictor):
@@ -49,7 +54,7 @@ class EnsemblePredictor(Predictor):
         super().__init__(
             _Engines(len(members), first.engine.description),
             # A temperature is that of one network; the mean of several is less sure than each of them.
-            first.pipeline.model_copy(update={"temperatures": {}}),
+            first.pipeline.model_copy(update={"temperatures": {}, "objects": _mean_rule(members)}),
             first.heads,
             _joined(members),
             tuple(notes),
@@ -63,6 +68,8 @@ class EnsemblePredictor(Predictor):
         shared = _SHARED if first.heads.keys() == {"classify"} else (*_SHARED, *_SEEN)
         for member in members[1:]:
             differing = [name for name in shared if getattr(member.pipeline, name) != getattr(first.pipeline, name)]
+            if _given(member.pipeline.objects) != _given(first.pipeline.objects):
+                differing.append("objects")
             if member.heads.keys() != first.heads.keys():
                 differing.append("task")
             elif any(classes.to_dict() != first.heads[task].to_dict() for task, classes in member.heads.items()):
@@ -98,6 +105,17 @@ class _Engines:
     def run(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Never called: images are prepared by the member that they are for."""
         raise NotImplementedError
+
+
+def _given(rule: ObjectRule) -> dict[str, Any]:
+    """What is no choice of a network's own."""
+    return rule.model_dump(exclude=set(_CHOSEN))
+
+
+def _mean_rule(members: Sequence[Predictor]) -> ObjectRule:
+    rules = [member.pipeline.objects for member in members]
+    means = {name: fmean(getattr(rule, name) for rule in rules) for name in _CHOSEN}
+    return rules[0].model_copy(update={**means, "smallest_seed": round(means["smallest_seed"])})
 
 
 def _joined(members: Sequence[Predictor]) -> ModelCard | None:

@@ -75,7 +75,7 @@ def test_real_nuclei_grow_again_from_their_insides(datasets: Callable[[str], Pat
         for instances in nuclei(datasets)[::2]:
             cells = draw_cells(instances, border=2)
             maps = np.stack([ndimage.gaussian_filter((cells == index).astype(np.float32), sigma) for index in range(3)])
-            found, _ = grow_objects(maps, seed_threshold=0.5, smallest=1)
+            found, _ = grow_objects(maps, seed_threshold=0.5, smallest_seed=1, smallest=1)
             overlaps.append(best_overlaps(instances, found))
         grown = np.concatenate(overlaps)
         assert len(grown) > 2000

@@ -229,5 +229,6 @@ def test_model_files_without_the_rule_have_the_usual_one() -> None:
         "overlap": 0.6,
         "max_detections": 300,
         "seed_threshold": 0.5,
+        "smallest_seed": 1,
         "smallest_object": 4,
     }

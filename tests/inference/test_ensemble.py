@@ -98,6 +98,22 @@ def test_boxes_are_those_of_the_members_fused(tmp_path: Path, settings: dict[str
     np.testing.assert_array_equal(found.labels, labels[sure])
 
 
+def test_rules_that_each_fold_chose_for_itself_are_averaged(tmp_path: Path) -> None:
+    chosen: list[dict[str, Any]] = [
+        {"threshold": 0.4, "seed_threshold": 0.5, "smallest_seed": 1},
+        {"threshold": 0.5, "seed_threshold": 0.6, "smallest_seed": 8},
+    ]
+    models = [
+        save(tmp_path / f"{seed}.safetensors", seed, task="detect", objects=rule) for seed, rule in enumerate(chosen)
+    ]
+    save_ensemble(tmp_path / "ensemble.json", models)
+    rule = load(tmp_path / "ensemble.json", device="cpu").pipeline.objects
+    assert (rule.threshold, rule.seed_threshold, rule.smallest_seed) == pytest.approx((0.45, 0.55, 4))
+    save(tmp_path / "1.safetensors", 1, task="detect", objects={"overlap": 0.3})
+    with pytest.raises(ModelFileError, match=r"ensemble.json lists differ in objects; an ensemble is of networks"):
+        load(tmp_path / "ensemble.json")
+
+
 def test_files_are_predicted_as_by_one_model(tmp_path: Path) -> None:
     predictor = ensemble(tmp_path / "run")
     write_image(tmp_path / "a.png", photo(20, 30))

@@ -53,7 +53,8 @@ class InstancesDecision(Decision):
 
     def _grow(self, probabilities: Scores) -> InstanceResult:
         rule = self.request.rule
-        return self._result(*grow_objects(probabilities, rule.seed_threshold, rule.smallest_object))
+        found = grow_objects(probabilities, rule.seed_threshold, rule.smallest_seed, rule.smallest_object)
+        return self._result(*found)
 
     def _paste(self, found: list[FoundMasks]) -> InstanceResult:
         return self._result(*paste(found, self.request))
