@@ -13,7 +13,7 @@ from segkit.experiment.console import Teller
 from segkit.experiment.export_images import calibration_batches, noise, open_images
 from segkit.export.formats import FILES, PACKAGES, ExportedFile
 from segkit.export.graph import output_names
-from segkit.export.limits import refuse_unsupported
+from segkit.export.limits import refuse_network, refuse_unsupported
 from segkit.export.parity import Shown, compare, describe
 from segkit.export.program import open_program
 from segkit.inference.engines._base import EngineName, ExportedPrecision, is_installed, require_package
@@ -78,6 +78,7 @@ def export_model(
     teller = Teller(quiet)
     before = load(path, device="cpu", precision="fp32")
     network = _network_of(before)
+    refuse_network(network.config)
     refuse_unsupported(kind, precision)
     for package in PACKAGES[kind]:
         require_package(package, f"'--format {kind}'")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 
 from segkit.data.object_sizes import measure_objects

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from segkit.errors import UsageError
 from segkit.inference.engines._base import ExportedPrecision
 from segkit.inference.exported import Format
+from segkit.models.config import ModelConfig
 
 NOT_IN_FORMAT: Mapping[tuple[Format, ExportedPrecision], str] = {
     ("onnx", "bf16"): "onnxruntime has no convolution of bf16 for the CPU; take '--format openvino'",
@@ -16,6 +17,15 @@ NOT_IN_FORMAT: Mapping[tuple[Format, ExportedPrecision], str] = {
     ("torch", "int8"): "NNCF brings ONNX and OpenVINO to int8; take '--format onnx' or '--format openvino'",
 }
 """Precisions that a format does not come in, and why."""
+
+
+def refuse_network(config: ModelConfig) -> None:
+    """Raise `UsageError` for a network that no format holds."""
+    if config.finds_objects:
+        raise UsageError(
+            f"decoder {config.decoder} chooses regions while it computes, which exported networks cannot; predict with "
+            "the model file itself"
+        )
 
 
 def refuse_unsupported(kind: Format, precision: ExportedPrecision) -> None:

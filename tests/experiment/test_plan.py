@@ -269,6 +269,13 @@ def test_initial_weights_bring_their_decoder(discs: Path, tmp_path: Path) -> Non
     assert (made.backbone, made.decoder, made.decoder_options["upsample"]) == ("smp/resnet18", "unet", "bilinear")
 
 
+def test_initial_weights_that_find_objects_bring_no_decoder_for_masks(discs: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"decoder_options": {"hidden": 16}, "backbone_options": {"width": 4}}
+    weights = saved_network(tmp_path / "a.safetensors", task="instances", decoder="maskrcnn", **options)
+    masks = plan(discs, model={"weights": weights}).model
+    assert (masks.decoder, masks.decoder_options, masks.backbone_options["width"]) == ("unet", {}, 4)
+
+
 def test_a_decoder_sets_what_is_its_own_over_a_classifier(discs: Path, tmp_path: Path) -> None:
     """A card holds every option resolved; older cards hold those without effect too."""
     weights = saved_network(
