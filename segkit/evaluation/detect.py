@@ -66,7 +66,7 @@ class DetectionTally:
         picture = boxes_side_by_side(
             sample.image, self.classes, (sample.boxes.corners[counted], sample.boxes.labels[counted]), shown
         )
-        return picture, f"{int(counted.sum())} marked, {len(shown)} found"
+        return picture, f"{int(counted.sum())} marked, {len(shown)} predicted"
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per image: id, unit, objects, and at the threshold and an overlap of one half what was found."""

@@ -75,7 +75,7 @@ class InstanceTally:
         """Reference and prediction beside each other."""
         assert sample.instances is not None
         picture = instances_side_by_side(sample.image, sample.instances.ids, prediction.ids)
-        return picture, f"{len(sample.instances.labels)} marked, {len(prediction)} found"
+        return picture, f"{len(sample.instances.labels)} marked, {len(prediction)} predicted"
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per image: id, unit, objects, predicted objects, AP@0.5, pairs, missed, invented, count error."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -39,6 +39,8 @@ _STYLE = {
     "lines.solid_capstyle": "round",
 }
 _SIZE = (4.6, 2.7)
+_SMALL_SIZE = (3.4, 2.5)
+"""Of figures of which three stand beside one another."""
 
 
 def curve(points: Sequence[tuple[float, float]], x_label: str, best: bool = False) -> str:
@@ -67,6 +69,31 @@ def histogram(values: Sequence[float], x_label: str) -> str:
         return _svg(figure)
 
 
+def precision_recall(values: Mapping[str, Any], threshold: str) -> str:
+    """Precision over recall as far as it is reached, and a dot for what is shown, with the score from which that is.
+
+    Args:
+        values: `recall`, `precision`, `score` and `shown` as an evaluation's `curves` have them.
+        threshold: written beside the dot.
+    """
+    reached = sum(score is not None for score in values["score"])
+    with mpl.rc_context(_STYLE | {"axes.grid.axis": "both"}):
+        figure, axes = _axes("recall", _SMALL_SIZE)
+        recall, precision = values["recall"][:reached], values["precision"][:reached]
+        axes.fill_between(recall, precision, color=_ACCENT, alpha=0.14, linewidth=0)
+        axes.plot(recall, precision, color=_ACCENT)
+        shown = values["shown"]
+        if shown is not None and shown["precision"] is not None:
+            place = shown["recall"], shown["precision"]
+            axes.plot(*[[value] for value in place], "o", color=_ACCENT, markersize=6, clip_on=False)
+            side = "right" if place[0] > 0.2 else "left"
+            axes.annotate(threshold, place, (0, -15), textcoords="offset points", color=_INK, ha=side, weight="bold")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel("precision")
+        return _svg(figure)
+
+
 def size_histogram(values: Sequence[float], x_label: str, counted: str) -> str:
     """How many values above 0 fall into each of 24 bins that are equally wide on a logarithmic axis."""
     low, high = min(values), max(values)
@@ -82,8 +109,8 @@ def size_histogram(values: Sequence[float], x_label: str, counted: str) -> str:
         return _svg(figure)
 
 
-def _axes(x_label: str) -> tuple[Any, Any]:
-    figure = Figure(figsize=_SIZE, layout="constrained")
+def _axes(x_label: str, size: tuple[float, float] = _SIZE) -> tuple[Any, Any]:
+    figure = Figure(figsize=size, layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
     axes.patch.set_alpha(0)

@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segkit.report.data_summary import css_color
-from segkit.report.run_files import RunFiles
+from segkit.report.run_files import HeadFiles
 from segkit.visualization import split_panels
 
 _RANKS = {"worst": "Worst", "median": "Median", "best": "Best"}
 _PANELS = ("Image", "Reference", "Prediction", "Errors")
 
 
-def gallery(run: RunFiles) -> list[dict[str, Any]]:
+def gallery(head: HeadFiles) -> list[dict[str, Any]]:
     """The examples by rank, each with its pictures; examples whose picture is missing are left out."""
-    found = run.scores.get("examples", [])
-    examples = [example for example in found if (run.evaluation / example["file"]).is_file()]
-    labels = _labels(run) if run.scores.get("task") == "classify" else {}
+    found = head.scores.get("examples", [])
+    examples = [example for example in found if (head.folder / example["file"]).is_file()]
+    labels = _labels(head) if head.scores.get("task") == "classify" else {}
     groups = [
-        {"title": title, "examples": [_example(run.evaluation, e, labels) for e in examples if e["rank"] == rank]}
+        {"title": title, "examples": [_example(head.folder, e, labels) for e in examples if e["rank"] == rank]}
         for rank, title in _RANKS.items()
     ]
     return [group for group in groups if group["examples"]]
 
 
-def _labels(run: RunFiles) -> dict[str, list[dict[str, Any]]]:
+def _labels(head: HeadFiles) -> dict[str, list[dict[str, Any]]]:
     """Image to its true and its predicted class, each with name, colour and probability."""
-    colors = {row["name"]: css_color(row["color"]) for row in run.scores.get("classes", [])}
+    colors = {row["name"]: css_color(row["color"]) for row in head.scores.get("classes", [])}
 
     def label(title: str, name: str, probability: str) -> dict[str, Any]:
         shown = {"title": title, "name": name, "css": colors.get(name, "transparent")}
@@ -44,13 +44,13 @@ def _labels(run: RunFiles) -> dict[str, list[dict[str, Any]]]:
             label("True class", row["class"], row["probability_of_class"]),
             label("Predicted", row["predicted"], row["probability"]),
         ]
-        for row in run.per_image
+        for row in head.per_image
     }
 
 
-def _example(evaluation: Path, example: dict[str, Any], labels: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _example(folder: Path, example: dict[str, Any], labels: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """A picture with its labels where there are any, else the four panels of a segmentation."""
-    with Image.open(evaluation / example["file"]) as file:
+    with Image.open(folder / example["file"]) as file:
         picture = np.asarray(file.convert("RGB"))
     seen = labels.get(example["image"], [])
     panels = [("Image", picture)] if example["caption"] else zip(_PANELS, split_panels(picture), strict=True)

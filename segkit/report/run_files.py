@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segkit.config import read_yaml
 from segkit.errors import DataError, UsageError
+from segkit.structures import TASKS
 
 Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class HeadFiles:
+    """What the evaluation of one head left; empty where a file is missing.
+
+    Attributes:
+        folder: `evaluation/`, of heads beside the main one `evaluation/HEAD/`.
+        scores: `metrics.json`.
+        per_image: rows of `per_image.csv`.
+        confusion: rows of `confusion_matrix.csv`, header included.
+    """
+
+    folder: Path
+    scores: dict[str, Any]
+    per_image: list[Row]
+    confusion: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -25,10 +43,7 @@ class RunFiles:
         fingerprint: `fingerprint.json`.
         environment: `environment.json`.
         log: rows of `metrics.csv`, one per validation.
-        scores: `evaluation/metrics.json`.
-        per_image: rows of `evaluation/per_image.csv`.
-        confusion: rows of `evaluation/confusion_matrix.csv`, header included.
-        further: of several heads those beside the main one, each with its `evaluation/HEAD/metrics.json`.
+        heads: the evaluations, the main one first.
     """
 
     folder: Path
@@ -37,15 +52,12 @@ class RunFiles:
     fingerprint: dict[str, Any]
     environment: dict[str, Any]
     log: list[Row]
-    scores: dict[str, Any]
-    per_image: list[Row]
-    confusion: list[list[str]]
-    further: dict[str, dict[str, Any]] = field(default_factory=dict)
+    heads: tuple[HeadFiles, ...]
 
     @property
-    def evaluation(self) -> Path:
-        """The folder of the evaluation."""
-        return self.folder / "evaluation"
+    def scores(self) -> dict[str, Any]:
+        """Those of the main head."""
+        return self.heads[0].scores
 
 
 def read_run(folder: str | Path) -> RunFiles:
@@ -57,6 +69,7 @@ def read_run(folder: str | Path) -> RunFiles:
     """
     folder = Path(folder)
     evaluation = folder / "evaluation"
+    further = [evaluation / task for task in TASKS if (evaluation / task / "metrics.json").exists()]
     files = RunFiles(
         folder,
         config=read_yaml(folder / "config.yaml") if (folder / "config.yaml").exists() else {},
@@ -64,14 +77,20 @@ def read_run(folder: str | Path) -> RunFiles:
         fingerprint=_read_json(folder / "fingerprint.json"),
         environment=_read_json(folder / "environment.json"),
         log=_read_rows(folder / "metrics.csv"),
-        scores=_read_json(evaluation / "metrics.json"),
-        per_image=_read_rows(evaluation / "per_image.csv"),
-        confusion=_read_table(evaluation / "confusion_matrix.csv"),
-        further={file.parent.name: _read_json(file) for file in sorted(evaluation.glob("*/metrics.json"))},
+        heads=tuple(_read_head(head) for head in (evaluation, *further)),
     )
     if not (files.config or files.log or files.scores):
         raise UsageError(f"{folder} holds no run: expected config.yaml, metrics.csv or evaluation/metrics.json in it")
     return files
+
+
+def _read_head(folder: Path) -> HeadFiles:
+    return HeadFiles(
+        folder,
+        scores=_read_json(folder / "metrics.json"),
+        per_image=_read_rows(folder / "per_image.csv"),
+        confusion=_read_table(folder / "confusion_matrix.csv"),
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_one_run_of_three_heads_leaves_scores_of_each(run: segkit.Run) -> None:
     assert further["classify"]["metric"] == "top-1 accuracy"
     page = run.report.read_text()
     assert "Segmentation, Detection, Classification" in page
-    assert "Other heads" in page
+    assert all(f'href="#{head}"' in page for head in ("segment", "detect", "classify"))
     assert run.config.heads == ("segment", "detect", "classify")
     log = (run.folder / "metrics.csv").read_text().splitlines()[0]
     assert {"segment_loss", "detect_loss", "classify_loss"} <= {name.removeprefix("train_") for name in log.split(",")}
