@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,17 @@ def test_nothing_marked_and_nothing_predicted() -> None:
         assert found.objects[0] == len(reference.labels)
         again = match_masks(overlaps_of_regions([], prediction), prediction.labels, scores, 0)
         assert len(again.scores) == len(scores)
+
+
+def test_one_region_is_in_memory_at_a_time() -> None:
+    ids = np.arange(1, 401, dtype=np.int32).reshape(20, 20).repeat(25, 0).repeat(25, 1)
+    objects = Instances(ids, np.zeros(400, np.int64))
+    regions = (Region(0, False, ids == number) for number in range(1, 401))
+    tracemalloc.start()
+    try:
+        overlaps = overlaps_of_regions(regions, objects)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * ids.size  # all regions are 400 times as many bytes as there are pixels
+    assert (overlaps.shared.toarray() == 625 * np.eye(400)).all()
