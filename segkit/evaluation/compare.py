@@ -14,6 +14,7 @@ from segkit.errors import UsageError
 from segkit.evaluation.boundary import LOWER_IS_BETTER, MEASURES
 from segkit.evaluation.estimates import number
 from segkit.evaluation.image_tables import ImageTable, read_tables
+from segkit.evaluation.result import IMAGE_SCORE
 from segkit.metrics import MINIMUM_UNITS, Interval, bootstrap_interval, sign_flip_p
 from segkit.ops.words import counted
 from segkit.structures import TaskName
@@ -147,7 +148,7 @@ class Comparison:
                 )
         if self.thresholds is not None:
             a, b = self.thresholds
-            notes.append(f"found, missed and invented are boxes with a score of {a:g} or more in A, {b:g} in B")
+            notes.append(f"boxes count from a score of {a:g} on in A, {b:g} in B")
         if self.ranked is not None:
             name, of_a, of_b = self.ranked
             notes.append(
@@ -185,6 +186,7 @@ def _compare(a: ImageTable, b: ImageTable) -> Comparison:
     """The comparison of one head."""
     _refuse_other_images(a, b)
     shared = [column for column in a.columns if column in b.columns and _is_score(column)]
+    shared.sort(key=lambda column: column != IMAGE_SCORE[a.task])
     only = [column for column in dict.fromkeys((*a.columns, *b.columns)) if _is_score(column) and column not in shared]
     units = {image: row["unit"] for image, row in a.rows.items()}
     return Comparison(
@@ -207,8 +209,8 @@ def _ranked(a: ImageTable, b: ImageTable) -> tuple[str, Mapping[str, Any], Mappi
     if a.task not in kinds:
         return None
     level, name = kinds[a.task]
-    found = [(table.scores.get(level) or {}).get("ap") for table in (a, b)]
-    return (name, found[0], found[1]) if all(found) else None
+    in_a, in_b = ((table.scores.get(level) or {}).get("ap") for table in (a, b))
+    return (name, in_a, in_b) if in_a and in_b else None
 
 
 def _thresholds(a: ImageTable, b: ImageTable) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from segkit.data.formats._base import list_records
-from segkit.inference.results import DetectionResult, InstanceResult
+from segkit.inference.results import CombinedResult, DetectionResult, InstanceResult, Result
 from segkit.structures import ClassMap, Record, TaskName
+from tests.evaluation.known import KnownResults
 
 SIZE = (150, 220)
 CATEGORIES = {3: "cat", 7: "dog", 8: "never marked", 20: "bird"}
@@ -67,7 +69,7 @@ def write_set(root: Path) -> Path:
         images.append({"id": number, "file_name": f"{number}.png", "height": SIZE[0], "width": SIZE[1]})
     annotations = []
     for id_, (image, category, *box, kind) in enumerate(MARKED, start=1):
-        shape: Any = rectangle(*box) if kind == "p" else run_lengths(tuple(box))
+        shape: Any = rectangle(*box) if kind == "p" else run_lengths((box[0], box[1], box[2], box[3]))
         # The area is neither that of the box nor the number of pixels, as in COCO's own files.
         area = 0.9 * box[2] * box[3]
         known = {"id": id_, "image_id": image, "category_id": category, "iscrowd": int(kind == "c")}
@@ -90,6 +92,18 @@ def classes_of(task: TaskName) -> ClassMap:
         names, ids = ["background", *names], [0, *ids]
     colors = tuple((9 * index, 0, 200) for index in range(len(names)))
     return ClassMap(tuple(names), colors, ids=tuple(ids), background=0 if task == "instances" else None)
+
+
+def predictor_of(tasks: Sequence[TaskName], least: float = 0, threshold: float = 0.5) -> KnownResults:
+    """What finds the predicted boxes, or objects, of at least the score `least`."""
+    heads = {task: classes_of(task) for task in tasks}
+
+    def found(task: TaskName, number: int) -> Result:
+        return (found_boxes if task == "detect" else found_objects)(number, heads[task], least)
+
+    results = [{task: found(task, number) for task in tasks} for number in range(1, 7)]
+    known = [CombinedResult.of(each) if len(tasks) > 1 else each[tasks[0]] for each in results]
+    return KnownResults(known, heads, threshold)
 
 
 def predictions(

@@ -106,7 +106,7 @@ def moved(reference: Instances, classes: ClassMap, generator: np.random.Generato
     count = len(reference.labels)
     for number in generator.permutation(count) + 1:
         rows, columns = np.nonzero(reference.ids == number)
-        shift = generator.integers(-4, 5, 2) * min(1, np.ptp(rows) // 12, np.ptp(columns) // 12)
+        shift = generator.integers(-4, 5, 2) * min(1, int(np.ptp(rows)) // 12, int(np.ptp(columns)) // 12)
         ids[(rows + shift[0]).clip(0, ids.shape[0] - 1), (columns + shift[1]).clip(0, ids.shape[1] - 1)] = number
     others = generator.integers(1, classes.num_classes, count)
     labels = np.where(generator.random(count) < 0.9, reference.labels, others)

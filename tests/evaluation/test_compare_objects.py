@@ -13,10 +13,8 @@ from scipy import stats
 from segkit.errors import UsageError
 from segkit.evaluation.compare import compare
 from segkit.evaluation.evaluate import evaluate_heads
-from segkit.inference.results import CombinedResult
 from segkit.structures import TaskName
-from tests.evaluation.coco_set import classes_of, found_boxes, found_objects, records, write_set
-from tests.evaluation.known import KnownResults
+from tests.evaluation.coco_set import predictor_of, records, write_set
 
 Evaluated = Callable[..., Path]
 
@@ -28,11 +26,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     root = write_set(folder / "set")
 
     def write(name: str, tasks: Sequence[TaskName], least: float = 0, threshold: float = 0.5, count: int = 6) -> Path:
-        heads = {task: classes_of(task) for task in tasks}
-        makers = {"detect": found_boxes, "instances": found_objects}
-        results = [{task: makers[task](number, heads[task], least) for task in tasks} for number in range(1, 7)]
-        known = [CombinedResult.of(found) if len(tasks) > 1 else found[tasks[0]] for found in results]
-        found = evaluate_heads(KnownResults(known, heads, threshold), records(root, "instances")[:count], heads)
+        predictor = predictor_of(tasks, least, threshold)
+        found = evaluate_heads(predictor, records(root, "instances")[:count], predictor.heads)
         for number, (task, evaluation) in enumerate(found.items()):
             evaluation.write(folder / name / "evaluation" / (task if number else ""))
         return folder / name
@@ -61,7 +56,7 @@ def test_detectors(evaluated: Evaluated) -> None:
     assert by_metric["missed"].lower_is_better
     assert by_metric["missed"].difference == pytest.approx(np.mean(columns(b, "missed") - columns(a, "missed")))
     lines = found.describe()
-    assert "found, missed and invented are boxes with a score of 0.5 or more in A, 0.6 in B" in lines
+    assert "boxes count from a score of 0.5 on in A, 0.6 in B" in lines
     (ranked,) = (line for line in lines if line.startswith("AP, of the objects of all images ranked together"))
     assert "without p: A 0." in ranked
     assert found.task == "detect"

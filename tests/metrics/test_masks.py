@@ -58,7 +58,8 @@ def encoded(pixels: NDArray[np.bool_]) -> Any:
 
 
 def theirs(drawn: Drawn, predicted: Predicted) -> COCOeval:
-    truth, results = COCO(), []
+    truth = COCO()
+    results: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image, regions in enumerate(drawn, start=1):
         for one in regions:
@@ -76,8 +77,8 @@ def theirs(drawn: Drawn, predicted: Predicted) -> COCOeval:
     for image, (objects, scores) in enumerate(predicted, start=1):
         for id_, (label, score) in enumerate(zip(objects.labels, scores, strict=True), start=1):
             if (objects.ids == id_).any():
-                known = {"image_id": image, "category_id": int(label) + 1, "score": float(score)}
-                results.append({**known, "segmentation": encoded(objects.ids == id_)})
+                shape = {"segmentation": encoded(objects.ids == id_)}
+                results.append({"image_id": image, "category_id": int(label) + 1, "score": float(score), **shape})
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results), "segm")

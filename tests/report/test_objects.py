@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 from segkit.evaluation.evaluate import evaluate_heads
-from segkit.inference.results import CombinedResult
 from segkit.report import write_report
 from segkit.report.figures import precision_recall
 from segkit.structures import TaskName
-from tests.evaluation.coco_set import classes_of, found_boxes, found_objects, records, write_set
-from tests.evaluation.known import KnownResults
+from tests.evaluation.coco_set import predictor_of, records, write_set
 from tests.report.test_write import Page
 
 MARKED_CLASSES = ["cat", "dog", "bird"]
@@ -24,14 +22,10 @@ MARKED_CLASSES = ["cat", "dog", "bird"]
 
 def run_of(folder: Path, tasks: Sequence[TaskName], threshold: float = 0.6) -> Path:
     """A run that has nothing but its evaluation."""
-    heads = {task: classes_of(task) for task in tasks}
-    makers = {"detect": found_boxes, "instances": found_objects}
-    results = [{task: makers[task](number, heads[task]) for task in tasks} for number in range(1, 7)]
-    known = [CombinedResult.of(found) if len(tasks) > 1 else found[tasks[0]] for found in results]
+    predictor = predictor_of(tasks, threshold=threshold)
     listed = records(write_set(folder / "set"), "instances")
-    for number, (task, evaluation) in enumerate(
-        evaluate_heads(KnownResults(known, heads, threshold), listed, heads).items()
-    ):
+    found = evaluate_heads(predictor, listed, predictor.heads)
+    for number, (task, evaluation) in enumerate(found.items()):
         evaluation.write(folder / "run" / "evaluation" / (task if number else ""))
     return folder / "run"
 
