@@ -20,6 +20,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write class probabilities as .npz.")
     ] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also write how unsure the model is, and review.csv, the worst first.")
+    ] = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     tta: options.Tta = None,
@@ -49,6 +52,7 @@ def predict(
             output,
             overlay=overlay,
             probabilities=probabilities,
+            uncertainty=uncertainty,
             progress=advance,
             tell=teller.tell,
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segkit.data.samples import load_targets
 from segkit.inference.predictor import Predictor
-from segkit.inference.results import CombinedResult
+from segkit.inference.results import ClassificationResult, CombinedResult, SegmentationResult
 from segkit.structures import IGNORE_INDEX, ClassMap, Progress, Record, Sample, TaskName
 
 MOST_PIXELS = 500_000
@@ -50,14 +50,16 @@ def collect_cases(
         sample = load_targets(record, heads)
         predicted = predictor.predict(sample.image, probabilities=True)
         for head in heads:
-            result = getattr(predicted, head) if isinstance(predicted, CombinedResult) else predicted
+            result = predicted.results()[head] if isinstance(predicted, CombinedResult) else predicted
+            assert isinstance(result, SegmentationResult | ClassificationResult)
+            assert result.probabilities is not None
             case = _of_image(result.probabilities, sample, head, random, most)
             if len(case[1]):
                 found[head].append(case)
         if progress is not None:
             progress(done, len(records))
     return {
-        head: Cases(*(np.concatenate(parts) for parts in zip(*cases, strict=True)), len(cases))
+        head: Cases(np.concatenate([maps for maps, _ in cases]), np.concatenate([of for _, of in cases]), len(cases))
         for head, cases in found.items()
         if cases
     }

@@ -169,7 +169,7 @@ def _uncalibrated(predictor: Predictor) -> Predictor:
 
 
 def _calibrated_heads(dataset: OpenDataset, classes: Mapping[TaskName, ClassMap]) -> dict[TaskName, ClassMap]:
-    heads = {head: classes[head] for head in dataset.heads if head in ("segment", "classify")}
+    heads: dict[TaskName, ClassMap] = {head: classes[head] for head in dataset.heads if head in ("segment", "classify")}
     if not heads:
         raise UsageError(
             "a temperature is that of the classes of pixels or images, and here targets are to "

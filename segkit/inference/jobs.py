@@ -30,12 +30,17 @@ from segkit.inference.results import (
     InstanceResult,
     Result,
     SegmentationResult,
+    Uncertainty,
 )
+from segkit.inference.review import Review
 from segkit.ops.files import make_folder, write_atomically
 from segkit.structures import TaskName
 
 Row = Mapping[str, Any]
 """One row of the summary."""
+
+PICTURES = ("instances", "overlays", "uncertainty", "disagreement")
+"""Folders of `.png` files that there may be besides the masks."""
 
 MOST_OBJECTS = 2**16 - 1
 """A 16-bit image numbers no more."""
@@ -52,6 +57,7 @@ class Job:
         path: what tables of objects call it: its path below the folder that all inputs have in common.
         overlay: whether results are drawn over the image as well.
         probabilities: whether the probabilities of the mask's classes are written as well.
+        review: takes how unsure the network is, which is drawn as well; None: nobody asked.
     """
 
     item: Item
@@ -60,6 +66,7 @@ class Job:
     path: str
     overlay: bool
     probabilities: bool
+    review: Review | None = None
 
     @property
     def file(self) -> Path:
@@ -78,7 +85,7 @@ class Job:
     @property
     def targets(self) -> tuple[Path, ...]:
         """The files that could stand where an input does."""
-        further = (("masks", "tif"), ("instances", "png"), ("overlays", "png"), ("probabilities", "npz"))
+        further = (("masks", "tif"), ("probabilities", "npz"), *((kind, "png") for kind in PICTURES))
         return self.mask_file, *(self._target(kind, self.name, suffix) for kind, suffix in further)
 
     def run(
@@ -96,7 +103,7 @@ class Job:
             return self._run_volume(self.item, predictor)
         with self.item.open() as image:
             if image.is_large:
-                require_room(predictor, image, self.overlay, self.probabilities)
+                require_room(predictor, image, self.overlay, self.probabilities, self.review is not None)
                 if predictor.heads.keys() == {"segment"}:
                     path = self._target("masks", self.name, "tif")
                     counts = write_large_mask(predictor, image, self.item.files, path, advance, tell)
@@ -107,7 +114,8 @@ class Job:
     def _run_image(self, image: OpenImage, predictor: Predictor, tables: Mapping[TaskName, ObjectTable]) -> list[Row]:
         """An image whose results are in memory as a whole; itself only where something is measured or drawn in it."""
         whole = image.whole() if self.overlay or "instances" in predictor.heads else None
-        result = predictor.predict(image.values if whole is None else whole, self.probabilities, image.spacing)
+        shown = image.values if whole is None else whole
+        result = predictor.predict(shown, self.probabilities, image.spacing, self.review is not None)
         threshold = predictor.pipeline.objects.threshold
         rows = self._write(result, whole, tables, threshold)
         if self.overlay and whole is not None:
@@ -129,6 +137,7 @@ class Job:
                 return [_with_head(task, row) for task, row in rows]
             case ClassificationResult():
                 best_first = result.top(len(result.names))
+                self._review(self.name, self.file, "classify", result.uncertainty)
                 return [
                     {"image": self.file, "class": name, "probability": f"{share:.6f}"} for name, share in best_first
                 ]
@@ -136,6 +145,7 @@ class Job:
                 make_folder(self.mask_file.parent)
                 write_mask(self.mask_file, result.mask, result.classes)
                 self._write_probabilities(self.name, result)
+                self._review(self.name, self.file, "segment", result.uncertainty)
                 return self._areas(result.areas())
             case InstanceResult():
                 _write_ids(self._target("instances", self.name, "png"), result.ids)
@@ -149,10 +159,11 @@ class Job:
     def _run_volume(self, volume: VolumeItem, predictor: Predictor) -> list[Row]:
         mask = np.empty(volume.grid.shape, predictor.classes.id_dtype)
         for position, image in enumerate(item.image() for item in volume.slices):
-            result = predictor.segment(image, probabilities=self.probabilities)
+            result = predictor.segment(image, self.probabilities, self.review is not None)
             np.moveaxis(mask, volume.axis, 0)[position] = result.mask
             name = f"{self.name}/{volume.slices[position].name.stem}"
             self._write_probabilities(name, result)
+            self._review(name, volume.slices[position].name, "segment", result.uncertainty)
             if self.overlay:
                 self._write_overlay(name, result, image)
         make_folder(self.mask_file.parent)
@@ -173,6 +184,17 @@ class Job:
             make_folder(path.parent)
             write_atomically(path, _npz(probabilities=result.probabilities, classes=result.classes.names))
 
+    def _review(self, name: str, image: Path, head: TaskName, found: Uncertainty | None) -> None:
+        """Have the review take how unsure the network is; of a mask draw it, black where it is sure."""
+        if self.review is None or found is None:
+            return
+        self.review.add(image, head, found)
+        for kind, values in (("uncertainty", found.entropy), ("disagreement", found.disagreement)):
+            if values is not None and values.ndim:
+                path = self._target(kind, name, "png")
+                make_folder(path.parent)
+                write_image(path, np.rint(values.clip(0, 1) * 255).astype(np.uint8))
+
     def _target(self, kind: str, name: str, suffix: str) -> Path:
         return self.out / kind / f"{name}.{suffix}"
 
@@ -192,11 +214,13 @@ class Job:
         ]
 
 
-def make_jobs(items: Sequence[Item], out: Path, overlay: bool, probabilities: bool) -> list[Job]:
+def make_jobs(
+    items: Sequence[Item], out: Path, overlay: bool, probabilities: bool, review: Review | None = None
+) -> list[Job]:
     """One job per image or volume; the arguments are the attributes of `Job`."""
     files = [item.name for item in items]
     named = zip(items, output_names(files).values(), paths_below(files).values(), strict=True)
-    return [Job(item, out, name, path, overlay, probabilities) for item, name, path in named]
+    return [Job(item, out, name, path, overlay, probabilities, review) for item, name, path in named]
 
 
 def _with_head(task: str, row: Row) -> Row:

@@ -44,14 +44,17 @@ def expected_bytes(predictor: Predictor, image: OpenImage) -> int:
     return strip + rows + reading + max(preparing + deciding, statistics) + ALLOCATOR
 
 
-def require_room(predictor: Predictor, image: OpenImage, overlay: bool, probabilities: bool) -> None:
+def require_room(
+    predictor: Predictor, image: OpenImage, overlay: bool, probabilities: bool, uncertainty: bool = False
+) -> None:
     """Raise `SegkitError` where what is asked for of a large image is not written part by part and cannot be.
 
     Objects grow over the whole image at once, so they need an image that fits the machine's memory.
     """
     height, width = image.size
-    if overlay or probabilities:
-        option = "--overlay" if overlay else "--probabilities"
+    asked = {"--overlay": overlay, "--probabilities": probabilities, "--uncertainty": uncertainty}
+    option = next((option for option, wanted in asked.items() if wanted), None)
+    if option is not None:
         raise SegkitError(
             f"{width:,} x {height:,} pixels are more than the {LARGE:,} of which '{option}' is written; leave it out, "
             "or cut the image into parts"

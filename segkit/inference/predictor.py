@@ -89,7 +89,11 @@ class Predictor:
         return self.pipeline.objects.threshold
 
     def predict(
-        self, image: Image, probabilities: bool = False, spacing: Spacing | None = None
+        self,
+        image: Image,
+        probabilities: bool = False,
+        spacing: Spacing | None = None,
+        uncertainty: bool = False,
     ) -> Result | CombinedResult:
         """Predict one image: the result of the model's head, or those of all its heads from one run of the network.
 
@@ -98,20 +102,21 @@ class Predictor:
                 than `LARGE` pixels no more is in memory than what the tiles need.
             probabilities: whether a mask comes with a map of probabilities for every class.
             spacing: distance between rows and between columns in mm, where the image is no file, which states its own.
+            uncertainty: whether masks and classes come with how unsure the network is of them.
 
         Raises:
             UnreadableFileError: the file is no image.
             UsageError: the number of channels is not the model's.
         """
-        results = self._results(image, tuple(self.heads), probabilities, spacing)
+        results = self._results(image, tuple(self.heads), probabilities, spacing, uncertainty)
         return results[self.task] if len(results) == 1 else CombinedResult.of(results)
 
-    def segment(self, image: Image, probabilities: bool = False) -> SegmentationResult:
+    def segment(self, image: Image, probabilities: bool = False, uncertainty: bool = False) -> SegmentationResult:
         """The mask of one image, of exactly its height and width.
 
         Takes and raises what `predict` does, and `UsageError` where the model does not segment.
         """
-        result = self._result(image, "segment", probabilities)
+        result = self._result(image, "segment", probabilities, uncertainty=uncertainty)
         assert isinstance(result, SegmentationResult)
         return result
 
@@ -171,22 +176,32 @@ class Predictor:
         raise UsageError(f"the model's {said}, not {task!r}; use 'predict', or a model of that task")
 
     def _result(
-        self, image: Image, task: TaskName, probabilities: bool = False, spacing: Spacing | None = None
+        self,
+        image: Image,
+        task: TaskName,
+        probabilities: bool = False,
+        spacing: Spacing | None = None,
+        uncertainty: bool = False,
     ) -> Result:
         self.require(task)
-        return self._results(image, (task,), probabilities, spacing)[task]
+        return self._results(image, (task,), probabilities, spacing, uncertainty)[task]
 
     def _results(
-        self, image: Image, tasks: Collection[TaskName], probabilities: bool, spacing: Spacing | None
+        self,
+        image: Image,
+        tasks: Collection[TaskName],
+        probabilities: bool,
+        spacing: Spacing | None,
+        uncertainty: bool,
     ) -> dict[TaskName, Result]:
         """What the heads of these tasks say of one image."""
         if isinstance(image, str | Path):
             with open_image([Path(image)]) as opened:
-                return self._results(opened.values, tasks, probabilities, opened.spacing)
+                return self._results(opened.values, tasks, probabilities, opened.spacing, uncertainty)
         stored = self.pipeline.with_channels(image) if isinstance(image, np.ndarray) else image
         size = stored.shape[0], stored.shape[1]
         pipeline, padding = self.pipeline, self._padding(*size)
-        request = Request.of(size, padding, pipeline, probabilities, spacing)
+        request = Request.of(size, padding, pipeline, probabilities, spacing, uncertainty)
         decisions = {task: DECISIONS[task](self.heads[task], request) for task in tasks}
         if pipeline.size is None and size[0] * size[1] > pipeline.whole_limit:
             self._show_tiles(stored, list(decisions.values()))

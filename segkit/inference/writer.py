@@ -13,6 +13,7 @@ from segkit.inference.large import Advance, Tell
 from segkit.inference.object_table import ObjectTable
 from segkit.inference.output_folder import ERRORS, claim, refuse_to_overwrite, write_errors, write_table
 from segkit.inference.predictor import Predictor
+from segkit.inference.review import REVIEW, Review
 from segkit.ops.words import counted
 from segkit.structures import TaskName
 
@@ -24,10 +25,10 @@ TABLES: Mapping[TaskName, str] = {"instances": "objects", "detect": "boxes"}
 """Heads that find objects, and the names of their tables and COCO files."""
 
 FILES: Mapping[TaskName, tuple[str, ...]] = {
-    "segment": ("masks", "probabilities", "overlays"),
+    "segment": ("masks", "probabilities", "overlays", "uncertainty", "disagreement", REVIEW),
     "instances": ("instances", "objects.csv", "objects.json", "overlays"),
     "detect": ("boxes.csv", "boxes.json", "overlays"),
-    "classify": (),
+    "classify": (REVIEW,),
 }
 """What is written for each head, besides the summary."""
 
@@ -82,6 +83,7 @@ def write_predictions(
     out: str | Path,
     overlay: bool = False,
     probabilities: bool = False,
+    uncertainty: bool = False,
     progress: Progress = lambda _done, _total: None,
     tell: Tell = lambda _line: None,
 ) -> PredictionSummary:
@@ -93,6 +95,10 @@ def write_predictions(
     - `detect`: of all images `boxes.csv` and `boxes.json` (COCO);
     - `classify`: rows of the summary alone.
 
+    With `uncertainty` the entropy of every pixel of a mask is `uncertainty/NAME.png`, 0 sure and 255 all classes alike,
+    how far several views or networks disagree `disagreement/NAME.png`, and both means stand, those of classes of images
+    too, in `review.csv`, the worst image first.
+
     Overlays are `overlays/NAME.png`. A volume, a DICOM series among them, gives one mask in its geometry,
     `masks/NAME.nii.gz` (a TIFF stack `masks/NAME.tif`), and folders of the others, `overlays/NAME/017.png` for example;
     a model that does more than segment takes its slices one by one. Where a model only segments, the mask of an image
@@ -101,16 +107,18 @@ def write_predictions(
     the work is interrupted. NAME follows from `output_names`.
 
     Raises:
-        UsageError: overlays or probabilities are asked of a model without them, a result would overwrite an input, or
-            `out` holds such files of somebody else, the masks of a data set for example; nothing has been written.
+        UsageError: overlays, probabilities or uncertainty are asked of a model without them, a result would overwrite
+            an input, or `out` holds such files of somebody else, the masks of a data set for example; nothing has been
+            written.
         OutputError: the results cannot be written, the disk is full for example.
     """
-    _require_possible(predictor, overlay, probabilities)
+    _require_possible(predictor, overlay, probabilities, uncertainty)
+    review = Review() if uncertainty else None
     out, pipeline = Path(out), predictor.pipeline
     items = find_items(files, pipeline.channels, pipeline.axis, pipeline.convert)
     volumes = [item for item in items if isinstance(item, VolumeItem)]
     only_segments = predictor.heads.keys() == {"segment"}
-    jobs = make_jobs(items if only_segments else single_images(items), out, overlay, probabilities)
+    jobs = make_jobs(items if only_segments else single_images(items), out, overlay, probabilities, review)
     refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
     claim(out, "segkit predict", SUMMARY, COLUMNS, [name for task in predictor.heads for name in FILES[task]])
     tables = {
@@ -133,6 +141,8 @@ def write_predictions(
         for table in tables.values():
             table.write_table(out)
             table.write_coco(out)
+        if review is not None:
+            review.write(out)
     paged = [volume.path for volume in volumes if volume.paged]
     sliced = [volume.path for volume in volumes if tables]
     return PredictionSummary(out, len(jobs), rows, errors, paged, sliced)
@@ -143,8 +153,13 @@ def _within(progress: Progress, done: int, total: int) -> Advance:
     return lambda share: progress(done + share, total)
 
 
-def _require_possible(predictor: Predictor, overlay: bool, probabilities: bool) -> None:
+def _require_possible(predictor: Predictor, overlay: bool, probabilities: bool, uncertainty: bool) -> None:
     """Raise `UsageError` where no head of the model gives what is asked for."""
+    if uncertainty and not predictor.heads.keys() & {"segment", "classify"}:
+        raise UsageError(
+            "'--uncertainty' is that of the classes of pixels or images, and the model finds objects; leave it out: "
+            "the tables hold the score of every object"
+        )
     if predictor.heads.keys() == {"classify"} and (overlay or probabilities):
         asked = "--overlay" if overlay else "--probabilities"
         raise UsageError(

@@ -21,7 +21,7 @@ from segkit.modelfile import load_model_file, read_card, save_ensemble, save_mod
 from segkit.models.config import ModelConfig
 from segkit.models.factory import build_model
 from segkit.ops.scores import softmax
-from segkit.structures import IGNORE_INDEX
+from segkit.structures import IGNORE_INDEX, ClassMap, TaskName
 from tests.cli.conftest import Ends
 from tests.cli.conftest import segkit as command
 from tests.experiment.conftest import write_discs
@@ -101,7 +101,7 @@ def test_of_large_images_as_many_pixels_are_drawn_from_each_and_none_that_does_n
 ) -> None:
     dataset = open_dataset(discs)
     monkeypatch.setattr("segkit.evaluation.probabilities.MOST_PIXELS", 300)
-    heads = {"segment": dataset.classes}
+    heads: dict[TaskName, ClassMap] = {"segment": dataset.classes}
     records = dataset.split("val")
     drawn, again = (collect_cases(load(model, device="cpu"), records, heads)["segment"] for _ in range(2))
     assert (len(drawn.labels), drawn.images) == (300, 3)

@@ -29,7 +29,7 @@ def powered(probabilities: Any, temperature: float) -> Any:
 @pytest.mark.parametrize("settings", [{}, IN_TILES], ids=["whole", "in tiles"])
 @pytest.mark.parametrize("views", [None, "flips"])
 def test_masks_stay_and_probabilities_change(settings: dict[str, Any], views: Any) -> None:
-    cold, warm = (local_predictor(**settings, **more) for more in ({}, {"temperatures": TEMPERATURES}))
+    cold, warm = local_predictor(**settings), local_predictor(temperatures=TEMPERATURES, **settings)
     if views:
         cold, warm = with_views(cold, views), with_views(warm, views)
     before, after = (predictor.segment(photo(61, 50), probabilities=True) for predictor in (cold, warm))
@@ -44,10 +44,8 @@ def test_masks_stay_and_probabilities_change(settings: dict[str, Any], views: An
 def test_labels_stay_too(settings: dict[str, Any]) -> None:
     for seed in range(5):
         before, after = (
-            Predictor(
-                TorchEngine(MeanColor()), plain_pipeline(**settings, **more), {"classify": class_map(3)}
-            ).classify(photo(61, 50, seed=seed))
-            for more in ({}, {"temperatures": TEMPERATURES})
+            Predictor(TorchEngine(MeanColor()), pipeline, {"classify": class_map(3)}).classify(photo(61, 50, seed=seed))
+            for pipeline in (plain_pipeline(**settings), plain_pipeline(temperatures=TEMPERATURES, **settings))
         )
         assert before.label == after.label
         np.testing.assert_allclose(after.probabilities, powered(before.probabilities, 0.5), atol=1e-6)
@@ -56,8 +54,11 @@ def test_labels_stay_too(settings: dict[str, Any]) -> None:
 def test_logits_that_only_just_differ_are_decided_on_as_they_are() -> None:
     network = LocalNetwork()
     with torch.no_grad():
-        network.layers[-1].weight.zero_()
-        network.layers[-1].bias.copy_(torch.tensor([1.0, 1.0 + 2**-23, 0, 0]))  # equal once divided by 3 and rounded
+        last = network.layers[-1]
+        assert isinstance(last, torch.nn.Conv2d)
+        assert last.bias is not None
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([1.0, 1.0 + 2**-23, 0, 0]))  # equal once divided by 3 and rounded
     pipeline = plain_pipeline(temperatures={"segment": 3.0})
     found = Predictor(TorchEngine(network), pipeline, {"segment": class_map(4)}).segment(photo(8, 8))
     assert (found.mask == 1).all()

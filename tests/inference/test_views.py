@@ -147,8 +147,8 @@ def test_an_engine_of_views_says_logits_of_the_mean() -> None:
     images = np.random.default_rng(0).random((1, 3, 16, 16)).astype(np.float32)
     engine = ViewsEngine(network, [Turned(), Turned(mirrored=True)], "flips")
     assert engine.description == "torch, cpu, fp32, mean of 2 views (flips)"
-    mean = softmax(network.run(images)["segment"], axis=1)
-    mean = (mean + softmax(network.run(images[..., ::-1].copy())["segment"], axis=1)[..., ::-1]) / 2
+    straight, mirrored = (softmax(network.run(seen)["segment"], axis=1) for seen in (images, images[..., ::-1].copy()))
+    mean = (straight + mirrored[..., ::-1]) / 2
     np.testing.assert_allclose(softmax(engine.run(images)["segment"], axis=1), mean, atol=1e-6)
 
 

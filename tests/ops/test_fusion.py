@@ -20,7 +20,8 @@ def test_two_detectors_by_hand() -> None:
     corners, labels, scores = fuse_boxes([first, second])
     assert labels.tolist() == [0, 1, 0]
     np.testing.assert_allclose(scores, [0.6, 0.35, 0.3], atol=1e-7)  # alone: half of 0.7, half of 0.6
-    np.testing.assert_allclose(corners, [[1 / 3, 0, 31 / 3, 10], [0, 0, 10, 10], [50, 50, 60, 60]], atol=1e-5)
+    expected = np.array([[1 / 3, 0, 31 / 3, 10], [0, 0, 10, 10], [50, 50, 60, 60]])
+    np.testing.assert_allclose(corners, expected, atol=1e-5)
 
 
 def test_a_box_goes_where_it_overlaps_most_and_clusters_move() -> None:
@@ -41,10 +42,12 @@ def test_more_boxes_than_detectors_are_no_more_sure() -> None:
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_equal_sets_are_that_set(count: int) -> None:
     random = np.random.default_rng(0)
-    corners = (np.arange(20)[:, None] * 40 + random.random((20, 4)) * 5 + [0, 0, 20, 20]).astype(np.float32)
-    found = corners, random.integers(0, 3, 20), np.sort(random.random(20).astype(np.float32))[::-1]
-    for fused, own in zip(fuse_boxes([found] * count), found, strict=True):
-        np.testing.assert_allclose(fused, own, rtol=1e-6)
+    drawn = (np.arange(20)[:, None] * 40 + random.random((20, 4)) * 5 + [0, 0, 20, 20]).astype(np.float32)
+    found = drawn, random.integers(0, 3, 20), np.sort(random.random(20).astype(np.float32))[::-1]
+    corners, labels, scores = fuse_boxes([found] * count)
+    np.testing.assert_allclose(corners, found[0], rtol=1e-6)
+    np.testing.assert_array_equal(labels, found[1])
+    np.testing.assert_allclose(scores, found[2], rtol=1e-6)
 
 
 def test_nothing_found_is_nothing() -> None:

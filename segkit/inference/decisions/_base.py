@@ -30,6 +30,7 @@ class Request:
         rule: which objects are given.
         probabilities: whether a mask comes with the probabilities of its classes.
         spacing: of rows and columns in mm, where known.
+        uncertainty: whether masks and classes come with how unsure the network is of them.
         temperatures: by which probabilities are shown, never decided on, 1 where a head is not named.
     """
 
@@ -39,6 +40,7 @@ class Request:
     rule: ObjectRule
     probabilities: bool = False
     spacing: tuple[float, float] | None = None
+    uncertainty: bool = False
     temperatures: Mapping[TaskName, float] = field(default_factory=dict)
 
     @classmethod
@@ -49,10 +51,11 @@ class Request:
         pipeline: Pipeline,
         probabilities: bool = False,
         spacing: tuple[float, float] | None = None,
+        uncertainty: bool = False,
     ) -> Request:
         """An image of `size` that is decided on by the rules of a pipeline; the rest as the attributes."""
         place, rule, temperatures = pipeline.place_of_seen(size), pipeline.objects, pipeline.temperatures
-        return cls(size, padding, place, rule, probabilities, spacing, temperatures)
+        return cls(size, padding, place, rule, probabilities, spacing, uncertainty, temperatures)
 
     def from_seen(self, corners: BoxArray) -> BoxArray:
         """Boxes in pixels of what the network sees in one piece, to pixels of the image."""

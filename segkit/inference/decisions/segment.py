@@ -9,34 +9,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.inference.decisions._base import Decision
-from segkit.inference.outputs import Outputs
-from segkit.inference.results import SegmentationResult
+from segkit.inference.outputs import Outputs, entropy_of
+from segkit.inference.results import SegmentationResult, Uncertainty
 from segkit.inference.tiling import Scores, Tile
-from segkit.ops.scores import class_indices, softened, softened_again
+from segkit.ops.scores import class_indices, softened, softened_again, softmax
+
+ENTROPY = entropy_of("segment")
 
 
 class SegmentDecision(Decision):
     """Of tiles it keeps the decided classes, and the blended probabilities only where these are asked for."""
 
+    _has_members = False
+
     def whole(self, outputs: Outputs) -> SegmentationResult:
         """The class of the highest logit."""
         logits = outputs["segment"]
         maps = softened(logits, self._temperature, axis=0) if self.request.probabilities else None
-        return SegmentationResult(self._ids(logits), self.classes, maps)
+        uncertainty = None
+        if self.request.uncertainty:
+            uncertainty = Uncertainty.of(softmax(logits, axis=0), outputs.get(ENTROPY), self._temperature)
+        return SegmentationResult(self._ids(logits), self.classes, maps, uncertainty)
 
     def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:  # noqa: ARG002
-        """Have the probabilities blended."""
+        """Have the probabilities blended, and the entropies of several networks where they are asked for."""
+        if self.request.uncertainty and ENTROPY in outputs:
+            return np.concatenate([outputs["segment"], outputs[ENTROPY]])
         return outputs["segment"]
 
     def add_block(self, rows: slice, columns: slice, scores: Scores) -> None:
         """Decide by the blended probabilities."""
+        scores, own = np.split(scores, [self.classes.num_classes])
         self._mask[rows, columns] = self._ids(scores)
         if self.request.probabilities:
             self._maps[:, rows, columns] = softened_again(scores, self._temperature, axis=0)
+        if self.request.uncertainty:
+            found = Uncertainty.of(scores, own if len(own) else None, self._temperature)
+            self._entropy[rows, columns] = found.entropy
+            if found.disagreement is not None:
+                self._disagreement[rows, columns] = found.disagreement
+                self._has_members = True
 
     def joined(self) -> SegmentationResult:
         """All blocks."""
-        return SegmentationResult(self._mask, self.classes, self._maps if self.request.probabilities else None)
+        maps = self._maps if self.request.probabilities else None
+        uncertainty = None
+        if self.request.uncertainty:
+            uncertainty = Uncertainty(self._entropy, self._disagreement if self._has_members else None)
+        return SegmentationResult(self._mask, self.classes, maps, uncertainty)
 
     @property
     def _temperature(self) -> float:
@@ -52,3 +72,11 @@ class SegmentDecision(Decision):
     @cached_property
     def _maps(self) -> Scores:
         return np.empty((self.classes.num_classes, *self.request.size), np.float32)
+
+    @cached_property
+    def _entropy(self) -> Scores:
+        return np.empty(self.request.size, np.float32)
+
+    @cached_property
+    def _disagreement(self) -> Scores:
+        return np.empty(self.request.size, np.float32)

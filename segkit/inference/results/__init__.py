@@ -5,6 +5,7 @@ from segkit.inference.results.combined import CombinedResult, Result
 from segkit.inference.results.detection import DetectionResult
 from segkit.inference.results.instances import InstanceResult
 from segkit.inference.results.segmentation import SegmentationResult
+from segkit.inference.results.uncertainty import Uncertainty
 
 __all__ = [
     "ClassificationResult",
@@ -13,4 +14,5 @@ __all__ = [
     "InstanceResult",
     "Result",
     "SegmentationResult",
+    "Uncertainty",
 ]

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segkit.inference.results._images import Image, stored_values
+from segkit.inference.results.uncertainty import Uncertainty
 from segkit.visualization.display import to_display
 from segkit.visualization.labels import write_caption
 
 
 @dataclass(frozen=True)
 class ClassificationResult:
-    """The class probabilities (K,) of one image, summing to 1."""
+    """The class probabilities (K,) of one image, summing to 1, and how unsure the network is, where asked for."""
 
     probabilities: NDArray[np.float32]
     names: Sequence[str]
+    uncertainty: Uncertainty | None = None
 
     @property
     def label(self) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segkit.inference.results._features import Feature, collection, feature
 from segkit.inference.results._images import Image, stored_values
 from segkit.inference.results._regions import Region, annotation, regions
+from segkit.inference.results.uncertainty import Uncertainty
 from segkit.ops.polygons import outlines
 from segkit.structures import ClassMap
 from segkit.visualization.overlay import overlay
@@ -26,11 +27,13 @@ class SegmentationResult:
         mask: (H, W) class ids of exactly the input's size, in the class map's `id_dtype`.
         classes: what the ids mean.
         probabilities: (K, H, W) float32, one map per class, only where asked for.
+        uncertainty: how unsure the network is of every pixel, likewise.
     """
 
     mask: NDArray[np.uint8 | np.uint16]
     classes: ClassMap
     probabilities: NDArray[np.float32] | None = None
+    uncertainty: Uncertainty | None = None
 
     def areas(self) -> dict[str, int]:
         """Pixels per class name."""
