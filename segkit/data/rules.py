@@ -69,6 +69,7 @@ RULES: dict[str, Rule] = {
         Severity.WARNING, "an image is below 16 pixels, or 8 times as long or short as the others usually are"
     ),
     "names-differ-by-case": Rule(Severity.WARNING, "names of two images differ by upper and lower case alone"),
+    "repeated-annotation-id": Rule(Severity.WARNING, "annotations of a COCO file have the same id"),
     "annotation-outside": Rule(Severity.ERROR, "a box or an outline reaches more than a pixel beyond its image", _CUT),
     "object-without-outline": Rule(
         Severity.WARNING, "an object has a box alone in a set of outlines, and its box is not counted"

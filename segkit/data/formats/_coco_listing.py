@@ -182,7 +182,20 @@ def _findings(listed: Sequence[ListedFile], records: Sequence[Record], root: Pat
         if one.strangers:
             message = f"{name}: {_strangers(one)}; list these images, or take the annotations out"
             yield finding("orphan-mask", message, [shown(one.file.path, root)])
+        repeated = _repeated_ids(one.file)
+        if repeated:
+            message = (
+                f"{name}: {counted(len(repeated), 'id')} of more than one annotation ({', '.join(repeated[:10])}); all "
+                "are read, but other tools may take them for one: number the annotations anew"
+            )
+            yield finding("repeated-annotation-id", message, [shown(one.file.path, root)])
     yield from duplicate_ids([file for one in listed for file in one.repeated], records, root)
+
+
+def _repeated_ids(file: CocoFile) -> list[str]:
+    """Ids that several annotations have, as the file writes them; an annotation may have none."""
+    ids = Counter(str(entry["id"])[:40] for entry in file.annotations if isinstance(entry.get("id"), int | str))
+    return [id_ for id_, number in ids.items() if number > 1]
 
 
 def _strangers(listed: ListedFile) -> str:

@@ -382,7 +382,7 @@ def test_category_0_is_no_heading_where_an_object_has_it(tmp_path: Path) -> None
         {"id": 0, "name": "cell", "supercategory": "none"},
         {"id": 2, "name": "core", "supercategory": "cell"},
     ]
-    plain = content(annotations=[MARK, {**MARK, "category_id": 0}], categories=categories)
+    plain = content(annotations=[MARK, {**MARK, "id": 2, "category_id": 0}], categories=categories)
     listing = list_records(small_set(tmp_path, plain))
     assert [one.label for one in objects(listing.records[0])] == ["core", "cell"]
     assert listing.findings == ()
@@ -405,7 +405,7 @@ def test_names_that_differ_by_case_are_found_where_one_file_is_meant(tmp_path: P
 
 
 def test_objects_of_an_image_that_is_listed_twice_are_united(tmp_path: Path) -> None:
-    images, other = [*IMAGES, {"id": 3, "file_name": "./a.png"}], {**MARK, "image_id": 3, "category_id": 5}
+    images, other = [*IMAGES, {"id": 3, "file_name": "./a.png"}], {**MARK, "id": 2, "image_id": 3, "category_id": 5}
     listing = list_records(small_set(tmp_path, content(images=images, annotations=[MARK, other])))
     assert [one.label for one in objects(listing.records[0])] == ["cat", "dog"]
     assert (len(listing.records), listing.findings) == (2, ())
