@@ -50,6 +50,14 @@ LARGE = [
 ]
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "data.md"
+
+
+@pytest.mark.parametrize("real", [*SETS, *LARGE], ids=str)
+def test_the_page_about_data_has_the_commands_of_every_set(real: RealSet) -> None:
+    assert f"\nsegkit check {real}\nsegkit train {real}\n" in PAGE.read_text(encoding="utf-8")
+
+
 def segkit(*words: str | Path) -> int:
     with pytest.raises(SystemExit) as left:
         main([str(word) for word in words])
