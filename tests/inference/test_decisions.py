@@ -178,7 +178,7 @@ def test_boxes_of_several_networks_are_fused() -> None:
     first = boxes_of([[10, 10, 20, 20], [30, 5, 40, 15]], [[-50, logit[0]], [logit[0], -50]])
     second = boxes_of([[11, 10, 21, 20]], [[-50, logit[1]]])
     found = EnsemblePredictor.of([first, second], Path("ensemble.json")).detect(BLANK)
-    np.testing.assert_allclose(found.corners, [[31 / 3, 10, 61 / 3, 20], [30, 5, 40, 15]], atol=1e-4)
+    np.testing.assert_allclose(found.corners, np.array([[31 / 3, 10, 61 / 3, 20], [30, 5, 40, 15]]), atol=1e-4)
     np.testing.assert_allclose(found.scores, [0.6, 0.4], atol=1e-4)
     assert found.names == ["bright", "dim"]
 

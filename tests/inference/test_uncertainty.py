@@ -22,7 +22,7 @@ from tests.inference.networks import LocalNetwork, MeanColor, class_map, local_p
 from tests.inference.test_objects import predictor as objects_predictor
 from tests.inference.test_objects import scene
 
-IN_TILES = {"whole_limit": 1000, "tile": 32}
+IN_TILES: dict[str, Any] = {"whole_limit": 1000, "tile": 32}
 
 
 def entropy(probabilities: Any) -> Any:
