@@ -36,18 +36,18 @@ WARMUP = 0.05
 """Share of the time in which the learning rate rises; torchvision's scripts take 1,000 steps of some 100,000."""
 
 _CHANNELS = 256
-_FINEST_STRIDE = 8
+_STRIDES = (8, 16, 32)
 
 
 class PyramidBackbone(nn.Module):
-    """A segkit backbone as torchvision's detectors want it: maps of strides 8 and up, and two coarser ones."""
+    """A segkit backbone as torchvision's detectors want it: maps of strides 8 to 32, and two coarser ones."""
 
     out_channels = _CHANNELS
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.indices = [index for index, spec in enumerate(backbone.specs) if spec.stride >= _FINEST_STRIDE]
+        self.indices = [index for index, spec in enumerate(backbone.specs) if spec.stride in _STRIDES]
         channels = [backbone.specs[index].channels for index in self.indices]
         self.pyramid = FeaturePyramidNetwork(channels, _CHANNELS, LastLevelP6P7(_CHANNELS, _CHANNELS))
 

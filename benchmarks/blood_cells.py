@@ -1,9 +1,13 @@
 """Blood cells (BCCD, official split): AP50 on the test part after equal minutes, segkit and torchvision's FCOS.
 
 Both have the same backbone, from scratch. `python -m benchmarks.blood_cells --minutes 20 --seeds 1`
+
+A run of segkit that is complete in `runs/` is not trained again, so that an interrupted benchmark goes on.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import segkit
 from benchmarks._data import find
@@ -27,9 +31,11 @@ def main() -> None:
     dataset.require_usable()
     rows: dict[str, list[float]] = {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        run = segkit.train(data, task="detect", budget=f"{60 * options.minutes:g}s", seed=seed)
-        ours = load(run.model_file)
-        network = ModelConfig.parse(read_card(run.model_file).model)
+        run = Path("runs") / f"blood_cells_{options.minutes:g}_minutes_seed_{seed}"
+        if not (run / "evaluation" / "metrics.json").exists():
+            segkit.train(data, task="detect", budget=f"{60 * options.minutes:g}s", seed=seed, output=run)
+        ours = load(run)
+        network = ModelConfig.parse(read_card(run / "model.safetensors").model)
         recipe = train_fcos(dataset, build_model(network).backbone, options.minutes, seed)
         for name, found in (
             ("segkit, defaults", evaluate(ours, dataset.split("test"), dataset.classes)),
