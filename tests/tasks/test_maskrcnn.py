@@ -17,6 +17,7 @@ from segkit.inference.engines.torch import TorchEngine
 from segkit.inference.predictor import Predictor
 from segkit.metrics.instances import object_sums, pair_objects, precision_at_half
 from segkit.models.factory import create_model
+from segkit.models.model import Model
 from segkit.ops.boxes import boxes_of_ids
 from segkit.structures import IGNORE_INDEX, ClassMap, Instances
 from segkit.tasks import MaskRcnnTask
@@ -182,7 +183,9 @@ def test_losses_in_bfloat16_are_close_and_everything_learns() -> None:
     assert idle == []
 
 
-def test_a_few_images_are_learnt_by_heart() -> None:
+@pytest.fixture(scope="module")
+def learnt() -> tuple[Model, list[Instances], list[NDArray[np.uint8]]]:
+    """A network that has seen four images until it knew them."""
     torch.manual_seed(0)
     model = create_model(
         None,
@@ -195,19 +198,42 @@ def test_a_few_images_are_learnt_by_heart() -> None:
     ).train()
     instances = [discs(seed, size=(64, 64)) for seed in range(4)]
     images = [image_of(one, seed) for seed, one in enumerate(instances)]
-    pipeline = plain_pipeline(channels=1, stride_multiple=model.stride_multiple)
+    pipeline = plain_pipeline(channels=1)
     batch = batch_of(instances, torch.from_numpy(np.stack([pipeline.prepare(image) for image in images])))
     task, optimizer = MaskRcnnTask(head_of(model)), torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(120):
         optimizer.zero_grad()
         task.loss(model(batch["image"]), batch)["loss"].backward()
         optimizer.step()
+    return model, instances, images
+
+
+def quality(model: Model, instances: Instances, image: NDArray[np.uint8], **settings: int) -> tuple[float, float]:
+    """AP@0.5, and the mean IoU of the objects found."""
     classes = ClassMap(names=("background", "dark", "bright"), background=0)
-    predictor = Predictor(TorchEngine(model), pipeline, {"instances": classes})
-    sums = []
-    for one, image in zip(instances, images, strict=True):
-        result = predictor.instances(image)
-        found = Instances(result.ids, result.labels)
-        sums.append(object_sums(pair_objects(one, found), one, found, 3).sum(axis=1))
-    assert precision_at_half(np.stack(sums)).mean() > 0.9
-    assert (np.stack(sums)[:, 3] / np.stack(sums)[:, 0]).mean() > 0.8, "mean IoU of the objects found"
+    pipeline = plain_pipeline(channels=1, stride_multiple=model.stride_multiple, **settings)
+    result = Predictor(TorchEngine(model), pipeline, {"instances": classes}).instances(image)
+    found = Instances(result.ids, result.labels)
+    sums = object_sums(pair_objects(instances, found), instances, found, 3).sum(axis=1)
+    return float(precision_at_half(sums)), sums[3] / sums[0]
+
+
+def test_a_few_images_are_learnt_by_heart(learnt: tuple[Model, list[Instances], list[NDArray[np.uint8]]]) -> None:
+    model, instances, images = learnt
+    found = [quality(model, one, image) for one, image in zip(instances, images, strict=True)]
+    precision, overlap = np.mean(found, axis=0)
+    assert precision > 0.9
+    assert overlap > 0.8
+
+
+def test_a_large_image_is_predicted_in_tiles(learnt: tuple[Model, list[Instances], list[NDArray[np.uint8]]]) -> None:
+    """The four images side by side, cut elsewhere than where they meet."""
+    model, instances, images = learnt
+    image = np.block([images[:2], images[2:]])
+    ids = [np.where(one.ids > 0, one.ids + 4 * number, 0) for number, one in enumerate(instances)]
+    whole = Instances(np.block([ids[:2], ids[2:]]).astype(np.int32), np.concatenate([one.labels for one in instances]))
+    in_one_piece, in_tiles = (
+        quality(model, whole, image, **settings) for settings in ({}, {"whole_limit": 1, "tile": 80})
+    )
+    assert min(in_one_piece[0], in_tiles[0]) > 0.85
+    assert min(in_one_piece[1], in_tiles[1]) > 0.8
