@@ -14,14 +14,14 @@ from segkit.evaluation.estimates import Estimate, number, unit_name
 from segkit.evaluation.precision import PrecisionScores
 from segkit.inference.results import DetectionResult
 from segkit.metrics.average_precision import best_threshold
-from segkit.metrics.detection import Matches, box_overlaps, match
+from segkit.metrics.detection import MOST_DETECTIONS, Matches, box_overlaps, match
 from segkit.ops.boxes import box_areas
 from segkit.structures import IGNORE_INDEX, ClassMap, Record, Sample
 from segkit.visualization.boxes import boxes_side_by_side
 
 RULE = (
     "AP is the mean over intersections over union of 0.50 to 0.95 and over classes that occur (pycocotools); regions "
-    "marked as crowd or difficult are not counted; of one class the 100 surest boxes of an image count"
+    f"marked as crowd or difficult do not count, and of one class the {MOST_DETECTIONS} surest boxes of an image do"
 )
 
 
@@ -104,10 +104,16 @@ class DetectionTally:
             "unit_scores": None,  # a precision over all boxes is no mean of those of its units
             "rule": RULE,
             "threshold": self.threshold,
+            "cut": self._cut,
             "dataset": whole,
             "classes": [self._class_row(index, per_class[index]) for index in range(self.classes.num_classes)],
             "curves": {} if quick else dict(zip(self.classes.names, precision.curves(self.threshold), strict=True)),
         }
+
+    @property
+    def _cut(self) -> int:
+        """Number of images that hold more objects of a class than COCO lets count."""
+        return sum(any(one.objects[0] > MOST_DETECTIONS for one in of_classes) for of_classes in self._matches)
 
     def best_threshold(self) -> float | None:
         """The score from which boxes have the highest F1; None where none is right."""

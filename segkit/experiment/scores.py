@@ -88,6 +88,7 @@ def _describe_objects(scores: Mapping[str, Any]) -> list[str]:
     lines = [", ".join(f"{name} {_estimate(scores['dataset'][key])}" for key, name in named.items())]
     if coco := scores.get("coco"):
         lines += _describe_coco(coco)
+    lines += _describe_cut((coco or scores)["cut"])
     headline = "ap" if scores["task"] == "detect" else "ap50"
     lines += _one_per_class(
         scores["classes"],
@@ -102,15 +103,19 @@ def _describe_objects(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _describe_coco(coco: Mapping[str, Any]) -> list[str]:
-    """COCO's scores of masks, and where its rule leaves objects out."""
+    """COCO's scores of masks."""
     named = {"ap": "COCO's mask AP", "ap50": "AP50", "ap75": "AP75", "ar": "AR"}
-    lines = [", ".join(f"{name} {_estimate(coco[key])}" for key, name in named.items())]
-    if coco["cut"]:
-        lines.append(
-            f"{counted(coco['cut'], 'image')} with more than {MOST_DETECTIONS} objects of a class, of which COCO "
-            f"counts the {MOST_DETECTIONS} surest found"
-        )
-    return lines
+    return [", ".join(f"{name} {_estimate(coco[key])}" for key, name in named.items())]
+
+
+def _describe_cut(images: int) -> list[str]:
+    """Where COCO's rule leaves objects out."""
+    if not images:
+        return []
+    return [
+        f"{counted(images, 'image')} with more than {MOST_DETECTIONS} objects of a class, of which COCO counts the "
+        f"{MOST_DETECTIONS} surest found"
+    ]
 
 
 def _describe_classification(scores: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segkit.metrics.detection import MOST_DETECTIONS
+from segkit.ops.words import counted
 from segkit.report.data_summary import css_color
 from segkit.report.figures import histogram, precision_recall
 from segkit.report.gallery import gallery
@@ -86,6 +87,7 @@ def head_section(head: HeadFiles) -> dict[str, Any]:
         "classes": _classes(head.scores),
         "object_columns": _object_columns(task),
         "coco": _coco(head.scores),
+        "cut": _cut(head.scores),
         "precision": _precision(head.scores),
         "ranked_by": _RANKED_BY.get(task, "score"),
         "image_score": _SHORT.get(task, ""),
@@ -140,12 +142,18 @@ def _coco(scores: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     rows = [{"name": row["name"], "css": css_color(row["color"]), **row["coco"]} for row in scores["classes"]]
     means = [{"name": "Mean over classes", "css": None, **whole}] if len(rows) > 1 else []
-    return {
-        "columns": list(_COCO_SCORES.items()),
-        "rows": [*means, *rows],
-        "cut": whole["cut"],
-        "limit": MOST_DETECTIONS,
-    }
+    return {"columns": list(_COCO_SCORES.items()), "rows": [*means, *rows], "cut": _cut(whole)}
+
+
+def _cut(scores: Mapping[str, Any]) -> str | None:
+    """In how many images COCO's rule leaves objects out, in words."""
+    images = scores.get("cut")
+    if not images:
+        return None
+    return (
+        f"{counted(images, 'image')} {'holds' if images == 1 else 'hold'} more than {MOST_DETECTIONS} objects of a "
+        f"class, of which COCO counts the {MOST_DETECTIONS} surest found: there its scores cannot reach 1."
+    )
 
 
 def _precision(scores: Mapping[str, Any]) -> dict[str, Any] | None:
