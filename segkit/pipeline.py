@@ -233,7 +233,9 @@ class Pipeline(Config):
             "zscore": "each image by its own mean and deviation",
             "ct": f"clipped to {ranges}, then the mean and deviation of the training images' foreground",
         }
-        return [*lines, f"normalization: {self.normalization}, {scaled[self.normalization]}"]
+        lines.append(f"normalization: {self.normalization}, {scaled[self.normalization]}")
+        shown = ", ".join(f"{head} {temperature:.3f}" for head, temperature in self.temperatures.items())
+        return [*lines, f"probabilities: of logits divided by their temperature: {shown}"] if shown else lines
 
     def seen(self, image: NDArray[Any]) -> NDArray[Any]:
         """Stored values (H, W) or (H, W, C) of what `prepare` gives the network: resized and cut, dtype kept.

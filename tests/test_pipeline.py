@@ -197,6 +197,8 @@ def test_a_pipeline_says_what_it_does() -> None:
     assert "stored values 0 to 255 become 0 to 1" in pipeline(3).describe()[1]
     clipped = pipeline(2, normalization="ct", low=(-12.0, 0.0), high=240.0)
     assert "clipped to -12 to 240, 0 to 240" in clipped.describe()[1]
+    warm = pipeline(3, temperatures={"segment": 1.25, "classify": 2.0})
+    assert warm.describe()[2] == "probabilities: of logits divided by their temperature: segment 1.250, classify 2.000"
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,8 @@ def load_together(
     """
     members = [load(model, device, precision, engine) for model in models]
     if tta is not None:
-        members = [_with_views(member, tta) for member in members]
+        members = [with_views(member, tta) for member in members]
     return members[0] if len(members) == 1 else EnsemblePredictor.of(members, "the command")
-
-
-def _with_views(predictor: Predictor, tta: Views) -> Predictor:
-    """Of an ensemble every member looks in all views."""
-    if isinstance(predictor, EnsemblePredictor):
-        return EnsemblePredictor([_with_views(member, tta) for member in predictor.members])
-    return with_views(predictor, tta)
 
 
 def split_models(first: str, words: Sequence[str]) -> tuple[list[str], list[str]]:

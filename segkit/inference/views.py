@@ -6,15 +6,16 @@ turns move pixels, sizes are changed back to the image's own. The network comput
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segkit.errors import UsageError
 from segkit.inference.engines._base import Engine
+from segkit.inference.ensemble import EnsemblePredictor
 from segkit.inference.mean import mean_of
 from segkit.inference.outputs import BOXES, MAPS, Outputs, as_logits, as_probabilities
 from segkit.inference.predictor import Predictor
@@ -132,13 +133,15 @@ def with_views(predictor: Predictor, name: Views) -> Predictor:
     """The same predictor, looking at every image in several views.
 
     Args:
-        predictor: of one network.
+        predictor: of one network, or of several, each of which looks in all views.
         name: `flips`: as it is and mirrored left to right; `d4`: the eight ways to lay down a square, for images that
             mean the same whichever side is up; `scales`: as it is, smaller and larger by a quarter.
 
     Raises:
         UsageError: another name, or views that the network cannot be shown.
     """
+    if isinstance(predictor, EnsemblePredictor):
+        return EnsemblePredictor([with_views(member, name) for member in predictor.members])
     views = _views(name, predictor.pipeline)
     return _ViewsPredictor(ViewsEngine(predictor.engine, views, name), predictor)
 
@@ -157,11 +160,10 @@ class _ViewsPredictor(Predictor):
 
 
 def _views(name: str, pipeline: Pipeline) -> Sequence[View]:
-    makers: Mapping[str, Any] = {"flips": _flips, "d4": _d4, "scales": _scales}
+    makers: Mapping[str, Callable[[Pipeline], Sequence[View]]] = {"flips": _flips, "d4": _d4, "scales": _scales}
     if name not in makers:
         raise UsageError(f"'--tta {name}' is unknown; allowed are {', '.join(get_args(Views))}")
-    views: Sequence[View] = makers[name](pipeline)
-    return views
+    return makers[name](pipeline)
 
 
 def _flips(_: Pipeline) -> Sequence[View]:
