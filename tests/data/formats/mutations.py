@@ -75,7 +75,7 @@ def damaged_texts(text: bytes, count: int, seed: int, strange: Sequence[bytes] =
         for _ in range(rng.integers(1, 4)):
             start = int(rng.integers(len(damaged) + 1))
             end = start + int(rng.integers(8))
-            piece = (strange[rng.integers(len(strange))], damaged[start:end] * 2)[int(rng.random() < 0.3)]
+            piece = (strange[int(rng.integers(len(strange)))], damaged[start:end] * 2)[int(rng.random() < 0.3)]
             damaged = damaged[:start] + piece + damaged[end:]
         variants.append(damaged)
     return variants
