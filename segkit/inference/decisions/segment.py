@@ -20,16 +20,15 @@ ENTROPY = entropy_of("segment")
 class SegmentDecision(Decision):
     """Of tiles it keeps the decided classes, and the blended probabilities only where these are asked for."""
 
-    _has_members = False
+    _uncertainty: Uncertainty | None = None
 
     def whole(self, outputs: Outputs) -> SegmentationResult:
         """The class of the highest logit."""
         logits = outputs["segment"]
         maps = softened(logits, self._temperature, axis=0) if self.request.probabilities else None
-        uncertainty = None
         if self.request.uncertainty:
-            uncertainty = Uncertainty.of(softmax(logits, axis=0), outputs.get(ENTROPY), self._temperature)
-        return SegmentationResult(self._ids(logits), self.classes, maps, uncertainty)
+            self._uncertainty = Uncertainty.of(softmax(logits, axis=0), outputs.get(ENTROPY), self._temperature)
+        return SegmentationResult(self._ids(logits), self.classes, maps, self._uncertainty)
 
     def add_tile(self, tile: Tile, outputs: Outputs) -> Scores:  # noqa: ARG002
         """Have the probabilities blended, and the entropies of several networks where they are asked for."""
@@ -45,18 +44,13 @@ class SegmentDecision(Decision):
             self._maps[:, rows, columns] = softened_again(scores, self._temperature, axis=0)
         if self.request.uncertainty:
             found = Uncertainty.of(scores, own if len(own) else None, self._temperature)
-            self._entropy[rows, columns] = found.entropy
-            if found.disagreement is not None:
-                self._disagreement[rows, columns] = found.disagreement
-                self._has_members = True
+            self._uncertainty = self._uncertainty or found.blank(self.request.size)
+            self._uncertainty.fill(rows, columns, found)
 
     def joined(self) -> SegmentationResult:
         """All blocks."""
         maps = self._maps if self.request.probabilities else None
-        uncertainty = None
-        if self.request.uncertainty:
-            uncertainty = Uncertainty(self._entropy, self._disagreement if self._has_members else None)
-        return SegmentationResult(self._mask, self.classes, maps, uncertainty)
+        return SegmentationResult(self._mask, self.classes, maps, self._uncertainty)
 
     @property
     def _temperature(self) -> float:
@@ -72,11 +66,3 @@ class SegmentDecision(Decision):
     @cached_property
     def _maps(self) -> Scores:
         return np.empty((self.classes.num_classes, *self.request.size), np.float32)
-
-    @cached_property
-    def _entropy(self) -> Scores:
-        return np.empty(self.request.size, np.float32)
-
-    @cached_property
-    def _disagreement(self) -> Scores:
-        return np.empty(self.request.size, np.float32)

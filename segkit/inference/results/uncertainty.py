@@ -32,3 +32,14 @@ class Uncertainty:
         if own is None:
             return cls(shown)
         return cls(shown, np.maximum(entropy(probabilities, axis=0) - own, 0)[0] / largest)
+
+    def blank(self, size: tuple[int, int]) -> Uncertainty:
+        """One of `size` (H, W) of the same kind, to be filled part by part."""
+        other = None if self.disagreement is None else np.empty(size, np.float32)
+        return Uncertainty(np.empty(size, np.float32), other)
+
+    def fill(self, rows: slice, columns: slice, part: Uncertainty) -> None:
+        """Take the values of a part of the image."""
+        self.entropy[rows, columns] = part.entropy
+        if self.disagreement is not None and part.disagreement is not None:
+            self.disagreement[rows, columns] = part.disagreement
