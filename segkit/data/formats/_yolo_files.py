@@ -71,7 +71,9 @@ def _has_keys(path: Path) -> bool:
 def read_yolo_file(path: Path) -> YoloFile:
     """Read a `data.yaml`; raises `UnreadableFileError` for one that is no YAML, or lacks classes or images."""
     content = _read_yaml(path)
-    parts = {split: _entries(path, content[key], key) for key, split in SPLITS.items() if content.get(key)}
+    parts: dict[str | None, tuple[str, ...]] = {
+        split: _entries(path, content[key], key) for key, split in SPLITS.items() if content.get(key)
+    }
     if not parts:
         raise UnreadableFileError(path, "it names no images; it needs train, val or test, each a folder or a list")
     masks_dir = content.get("masks_dir")
