@@ -23,6 +23,11 @@ def predict(
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Also write how unsure the model is, and review.csv, the worst first.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="The part of the work that is done, as 1/4: the first of four processes with one folder."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on: what is done already is not done again.")] = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     tta: options.Tta = None,
@@ -37,9 +42,11 @@ def predict(
     """
     from segkit.experiment.console import Teller
     from segkit.inference.inputs import expand_inputs
+    from segkit.inference.shards import ALL, Shard
     from segkit.inference.together import load_together, split_models
     from segkit.inference.writer import write_predictions
 
+    part = ALL if shard is None else Shard.parse(shard)
     models, inputs = split_models(model, inputs)
     files = expand_inputs(inputs)
     predictor = load_together(models, device=device, precision=precision, engine=engine, tta=tta)
@@ -55,6 +62,8 @@ def predict(
             uncertainty=uncertainty,
             progress=advance,
             tell=teller.tell,
+            shard=part,
+            resume=resume,
         )
     if summary.errors:
         raise SegkitError(summary.describe())

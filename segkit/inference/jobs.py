@@ -100,16 +100,22 @@ class Job:
             tell: is told how a large image is predicted.
         """
         if isinstance(self.item, VolumeItem):
-            return self._run_volume(self.item, predictor)
+            sides = list(self.item.grid.shape)
+            slices, height, width = sides.pop(self.item.axis), *sides
+            rows = self._run_volume(self.item, predictor)
+            return [{**row, "width": width, "height": height, "slices": slices} for row in rows]
         with self.item.open() as image:
+            height, width = image.size
             if image.is_large:
                 require_room(predictor, image, self.overlay, self.probabilities, self.review is not None)
-                if predictor.heads.keys() == {"segment"}:
-                    path = self._target("masks", self.name, "tif")
-                    counts = write_large_mask(predictor, image, self.item.files, path, advance, tell)
-                    named = zip(predictor.classes.names, predictor.classes.ids, strict=True)
-                    return self._areas({name: int(counts[class_id]) for name, class_id in named})
-            return self._run_image(image, predictor, tables)
+            if image.is_large and predictor.heads.keys() == {"segment"}:
+                path = self._target("masks", self.name, "tif")
+                counts = write_large_mask(predictor, image, self.item.files, path, advance, tell)
+                named = zip(predictor.classes.names, predictor.classes.ids, strict=True)
+                rows = self._areas({name: int(counts[class_id]) for name, class_id in named})
+            else:
+                rows = self._run_image(image, predictor, tables)
+            return [{**row, "width": width, "height": height} for row in rows]
 
     def _run_image(self, image: OpenImage, predictor: Predictor, tables: Mapping[TaskName, ObjectTable]) -> list[Row]:
         """An image whose results are in memory as a whole; itself only where something is measured or drawn in it."""
@@ -206,11 +212,17 @@ class Job:
         ]
 
     def _counts(self, result: DetectionResult | InstanceResult) -> list[Row]:
-        """How many objects there are of each class."""
+        """How many objects there are of each class, and their mean score."""
         classes = result.classes
+        scores = {index: result.scores[result.labels == index] for index in classes.foreground}
         return [
-            {"image": self.file, "class": classes.names[index], "objects": int((result.labels == index).sum())}
-            for index in classes.foreground
+            {
+                "image": self.file,
+                "class": classes.names[index],
+                "objects": len(found),
+                "score": f"{found.mean():.4f}" if len(found) else None,
+            }
+            for index, found in scores.items()
         ]
 
 

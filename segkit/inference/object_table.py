@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,19 @@ class ObjectTable:
         self._images.append({"id": number, "file_name": image, "width": width, "height": height})
         self._annotations += found.to_coco(number, len(self._annotations) + 1)
         self._rows += [{"image": image, **row} for row in rows]
+
+    def plain(self) -> dict[str, Any]:
+        """What it holds, as values of JSON."""
+        return {"rows": self._rows, "images": self._images, "annotations": self._annotations}
+
+    def take(self, plain: Mapping[str, Any]) -> None:
+        """Take what another table's `plain` gave; images and objects are numbered on."""
+        images, objects = len(self._images), len(self._annotations)
+        self._rows += plain["rows"]
+        self._images += [{**image, "id": image["id"] + images} for image in plain["images"]]
+        self._annotations += [
+            {**one, "id": one["id"] + objects, "image_id": one["image_id"] + images} for one in plain["annotations"]
+        ]
 
     def write_table(self, out: Path) -> None:
         """Write `NAME.csv`, a row per object; raises `OutputError`."""

@@ -22,7 +22,9 @@ def refuse_to_overwrite(files: Sequence[Path], targets: Iterable[Path]) -> None:
         raise UsageError(f"{clash} is one of the images and would be overwritten; name another folder with -o")
 
 
-def claim(out: Path, command: str, mark: str, columns: Sequence[str], names: Sequence[str]) -> None:
+def claim(
+    out: Path, command: str, mark: str, columns: Sequence[str], names: Sequence[str], others: Iterable[Path] = ()
+) -> None:
     """Make the folder of results and in it the table by which they are known, or take up one of earlier results.
 
     Args:
@@ -31,18 +33,23 @@ def claim(out: Path, command: str, mark: str, columns: Sequence[str], names: Seq
         mark: name of the table.
         columns: that it begins with.
         names: of everything else that may be written.
+        others: such tables of further processes that write into the folder; looked for last, since each of them makes
+            its table before any result.
 
     Raises:
         UsageError: the folder holds such names of somebody else; a data set's own masks would be replaced.
         OutputError: the folder cannot be made.
     """
-    table = out / mark
-    if table.is_file() and table.read_bytes().startswith(",".join(columns).encode()):
+    if _begins_with(out / mark, columns):
         return
-    taken = [name for name in (*names, mark, ERRORS) if (out / name).exists()]
-    if taken:
+    taken = [name for name in (mark, *names, ERRORS) if (out / name).exists()]
+    if taken and (taken[0] == mark or not any(_begins_with(table, columns) for table in others)):
         raise UsageError(f"{out / taken[0]} exists and is no result of {command}; name another folder with -o")
     write_table(make_folder(out) / mark, columns, ())
+
+
+def _begins_with(table: Path, columns: Sequence[str]) -> bool:
+    return table.is_file() and table.read_bytes().startswith(",".join(columns).encode())
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -51,9 +58,9 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
     write_atomically(path, format_table(found, [[row.get(column) for column in found] for row in rows]))
 
 
-def write_errors(out: Path, errors: Mapping[Path, str]) -> None:
+def write_errors(out: Path, errors: Mapping[Path, str], name: str = ERRORS) -> None:
     """Write `errors.csv`, or remove that of an earlier run into the same folder where there is no error."""
     if errors:
-        write_table(out / ERRORS, (), [{"image": file, "error": error} for file, error in errors.items()])
+        write_table(out / name, (), [{"image": file, "error": error} for file, error in errors.items()])
     else:
-        (out / ERRORS).unlink(missing_ok=True)
+        (out / name).unlink(missing_ok=True)

@@ -16,19 +16,19 @@ COLUMNS = ("image", "head", "entropy")
 
 
 class Review:
-    """Takes how unsure a network is, image by image, and writes the means."""
+    """Takes how unsure a network is, image by image, and writes the means; `rows` are those of the table, unsorted."""
 
     def __init__(self) -> None:
-        self._rows: list[Mapping[str, Any]] = []
+        self.rows: list[Mapping[str, Any]] = []
 
     def add(self, image: str | Path, head: TaskName, found: Uncertainty) -> None:
         """Of a mask the mean over its pixels."""
         row = {"image": image, "head": head, "entropy": f"{found.entropy.mean():.6f}"}
         if found.disagreement is not None:
             row["disagreement"] = f"{found.disagreement.mean():.6f}"
-        self._rows.append(row)
+        self.rows.append(row)
 
-    def write(self, out: Path) -> None:
+    def write(self, path: Path) -> None:
         """The table of each head, the highest entropy first, one head after the other; raises `OutputError`."""
-        worst_first = sorted(self._rows, key=lambda row: (TASKS.index(row["head"]), -float(row["entropy"])))
-        write_table(out / REVIEW, COLUMNS, worst_first)
+        worst_first = sorted(self.rows, key=lambda row: (TASKS.index(row["head"]), -float(row["entropy"])))
+        write_table(path, COLUMNS, worst_first)

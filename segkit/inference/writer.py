@@ -8,21 +8,16 @@ from pathlib import Path
 
 from segkit.errors import OutputError, SegkitError, UsageError
 from segkit.inference.items import VolumeItem, find_items, single_images
-from segkit.inference.jobs import Row, make_jobs
+from segkit.inference.jobs import Job, Row, make_jobs
+from segkit.inference.journal import Journal, identity
 from segkit.inference.large import Advance, Tell
-from segkit.inference.object_table import ObjectTable
-from segkit.inference.output_folder import ERRORS, claim, refuse_to_overwrite, write_errors, write_table
+from segkit.inference.output_folder import ERRORS, claim, refuse_to_overwrite
 from segkit.inference.predictor import Predictor
+from segkit.inference.records import COLUMNS, SUMMARY, Record, predict_record, write_tables
 from segkit.inference.review import REVIEW, Review
+from segkit.inference.shards import ALL, Shard
 from segkit.ops.words import counted
 from segkit.structures import TaskName
-
-SUMMARY = "summary.csv"
-COLUMNS = ("image", "class")
-"""That the summary begins with."""
-
-TABLES: Mapping[TaskName, str] = {"instances": "objects", "detect": "boxes"}
-"""Heads that find objects, and the names of their tables and COCO files."""
 
 FILES: Mapping[TaskName, tuple[str, ...]] = {
     "segment": ("masks", "probabilities", "overlays", "uncertainty", "disagreement", REVIEW),
@@ -44,8 +39,11 @@ class PredictionSummary:
         out: the folder written to.
         files: number of images and volumes asked for.
         rows: the rows of `summary.csv`: image and class; of masks pixels and share, of boxes and objects their number,
-            of classification the probability; and the head where there are several.
+            and their mean score, of classification the probability; the head where there are several; the image's width
+            and height, and the seconds from its file to its results.
         errors: file -> why it could not be predicted; the rows of `errors.csv`, which exists only where there are any.
+        kept: number of images and volumes that were done before.
+        shard: the part of the work that this is.
         paged: files whose pages were taken for slices, because the model takes no image of so many channels.
         sliced: volumes whose slices are results of their own, because the model gives more than masks.
     """
@@ -56,10 +54,14 @@ class PredictionSummary:
     errors: Mapping[Path, str]
     paged: Sequence[Path] = ()
     sliced: Sequence[Path] = ()
+    kept: int = 0
+    shard: Shard = ALL
 
     def describe(self) -> str:
         """What a person is told at the end."""
         done = f"{self.files - len(self.errors)} of {self.files} images predicted; results in {self.out}"
+        if self.kept:
+            done += f"; {self.kept} were done before"
         if self.paged:
             done += (
                 f"; the pages of {counted(len(self.paged), 'file')} were taken for slices, for example of "
@@ -74,7 +76,7 @@ class PredictionSummary:
             return done
         file, reason = next(iter(self.errors.items()))
         first = reason if str(file) in reason else f"{file}: {reason}"
-        return f"{done}; {len(self.errors)} failed, see {self.out / ERRORS}; the first: {first}"
+        return f"{done}; {len(self.errors)} failed, see {self.out / self.shard.file(ERRORS)}; the first: {first}"
 
 
 def write_predictions(
@@ -86,6 +88,8 @@ def write_predictions(
     uncertainty: bool = False,
     progress: Progress = lambda _done, _total: None,
     tell: Tell = lambda _line: None,
+    shard: Shard = ALL,
+    resume: bool = False,
 ) -> PredictionSummary:
     """Predict files and write what each head of the model says, and the tables.
 
@@ -106,10 +110,14 @@ def write_predictions(
     (`write_large_mask`). The tables are `summary.csv` and, where a file failed, `errors.csv`; they are written too when
     the work is interrupted. NAME follows from `output_names`.
 
+    What is done stands in a journal (`Journal`): with `resume` it is not predicted again, and has its place in the
+    tables. Of a `shard` the tables have names of their own, `summary-1-of-4.csv`, so that several processes can write
+    into one folder; `resume` without a shard then writes the tables of all.
+
     Raises:
         UsageError: overlays, probabilities or uncertainty are asked of a model without them, a result would overwrite
-            an input, or `out` holds such files of somebody else, the masks of a data set for example; nothing has been
-            written.
+            an input, or `out` holds such files of somebody else, the masks of a data set for example, or with `resume`
+            results of another model or of other options; nothing has been written.
         OutputError: the results cannot be written, the disk is full for example.
     """
     _require_possible(predictor, overlay, probabilities, uncertainty)
@@ -120,32 +128,46 @@ def write_predictions(
     only_segments = predictor.heads.keys() == {"segment"}
     jobs = make_jobs(items if only_segments else single_images(items), out, overlay, probabilities, review)
     refuse_to_overwrite(files, [target for job in jobs for target in job.targets])
-    claim(out, "segkit predict", SUMMARY, COLUMNS, [name for task in predictor.heads for name in FILES[task]])
-    tables = {
-        task: ObjectTable(name, predictor.heads[task]) for task, name in TABLES.items() if task in predictor.heads
-    }
-    rows: list[Row] = []
-    errors: dict[Path, str] = {}
+    names = [name for task in predictor.heads for name in FILES[task]]
+    claim(out, "segkit predict", shard.file(SUMMARY), COLUMNS, names, out.glob("summary*.csv"))
+    asked = {"--overlay": overlay, "--probabilities": probabilities, "--uncertainty": uncertainty}
+    journal = Journal(out, shard, identity(predictor, [option for option, given in asked.items() if given]), resume)
+    jobs = shard.of(jobs)
+    records = {job.file: record for job in jobs if (record := journal.find(job))}
+    kept, errors = len(records), dict[Path, str]()
     try:
-        for done, job in enumerate(jobs):
-            try:
-                rows += job.run(predictor, tables, _within(progress, done, len(jobs)), tell)
-            except OutputError:
-                raise
-            except SegkitError as error:
-                errors[job.file] = str(error)
-            progress(done + 1, len(jobs))
+        _predict(predictor, jobs, journal, records, errors, progress, tell)
     finally:
-        write_table(out / SUMMARY, COLUMNS, rows)
-        write_errors(out, errors)
-        for table in tables.values():
-            table.write_table(out)
-            table.write_coco(out)
-        if review is not None:
-            review.write(out)
+        done = [records[job.file] for job in jobs if job.file in records]
+        write_tables(out, predictor.heads, done, errors, uncertainty, shard)
+    rows = [row for record in done for row in record.rows]
     paged = [volume.path for volume in volumes if volume.paged]
-    sliced = [volume.path for volume in volumes if tables]
-    return PredictionSummary(out, len(jobs), rows, errors, paged, sliced)
+    sliced = [volume.path for volume in volumes if not only_segments]
+    return PredictionSummary(out, len(jobs), rows, errors, paged, sliced, kept, shard)
+
+
+def _predict(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    journal: Journal,
+    records: dict[Path, Record],
+    errors: dict[Path, str],
+    progress: Progress,
+    tell: Tell,
+) -> None:
+    """Predict what has no record yet, and give it one, or a line among the errors."""
+    for job in jobs:
+        done = len(records) + len(errors)
+        if job.file in records:
+            continue
+        try:
+            records[job.file] = predict_record(job, predictor, _within(progress, done, len(jobs)), tell)
+            journal.add(job, records[job.file])
+        except OutputError:
+            raise
+        except SegkitError as error:
+            errors[job.file] = str(error)
+        progress(done + 1, len(jobs))
 
 
 def _within(progress: Progress, done: int, total: int) -> Advance:

@@ -49,7 +49,7 @@ def test_objects_are_a_16_bit_image_a_table_and_run_lengths(tmp_path: Path, file
     summary = write_predictions(one, files, out, overlay=True)
     assert list(summary.errors) == [files[2]]
     names = {path.name for path in out.iterdir()}
-    assert names == {"instances", "objects.csv", "objects.json", "overlays", "summary.csv", "errors.csv"}
+    assert names == {"instances", "objects.csv", "objects.json", "overlays", "summary.csv", "errors.csv", ".predicted"}
     coco, table = COCO(str(out / "objects.json")), rows_of(out / "objects.csv")
     assert [image["file_name"] for image in coco.dataset["images"]] == ["left/a.png", "right/a.png"]
     assert [category["name"] for category in coco.dataset["categories"]] == ["cell"]
@@ -76,7 +76,7 @@ def test_every_head_leaves_its_own_and_the_network_runs_once_per_image(tmp_path:
     assert one.engine.calls == 2  # type: ignore[attr-defined]
     assert {path.name for path in out.iterdir()} == {
         *("masks", "probabilities", "instances", "objects.csv", "objects.json"),
-        *("boxes.csv", "boxes.json", "overlays", "summary.csv"),
+        *("boxes.csv", "boxes.json", "overlays", "summary.csv", ".predicted"),
     }
     boxes = rows_of(out / "boxes.csv")
     found = one.detect(files[0])

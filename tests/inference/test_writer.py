@@ -59,7 +59,7 @@ def test_summary_adds_up(tmp_path: Path, files: list[Path]) -> None:
         assert sum(int(row["pixels"]) for row in of_image) == (20 + seed) * 30
         assert sum(float(row["share"]) for row in of_image) == pytest.approx(1, abs=1e-5)
     assert not (tmp_path / "out" / "errors.csv").exists()
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "summary.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"masks", "summary.csv", ".predicted"}
 
 
 def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path, files: list[Path]) -> None:
@@ -176,7 +176,7 @@ def test_classifier_writes_a_table(tmp_path: Path, files: list[Path]) -> None:
     rows = rows_of(tmp_path / "out" / "summary.csv")
     assert [row["class"] for row in rows] == ["class 1", "class 2", "class 0"]
     assert sum(float(row["probability"]) for row in rows) == pytest.approx(1, abs=1e-5)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"summary.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"summary.csv", ".predicted"}
 
 
 @pytest.mark.parametrize("asked", ["overlay", "probabilities"])
