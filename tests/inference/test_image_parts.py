@@ -20,7 +20,8 @@ from segkit.inference.reading_ahead import read_ahead
 from segkit.ops.sizes import pad_mirrored, take_mirrored
 from tests.inference.large_run import ramp_predictor
 from tests.inference.networks import photo
-from tests.inference.test_merging import TILES, predictor
+from tests.inference.test_merging import TILES
+from tests.inference.test_objects import predictor
 
 
 @pytest.fixture(autouse=True)
