@@ -7,17 +7,13 @@ and it takes a tenth of the time of PyTorch's other exporter. Programs are what 
 from __future__ import annotations
 
 import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.onnx import register_custom_op_symbolic, unregister_custom_op_symbolic
 
 from segkit.errors import SegkitError
+from segkit.export.operators import operators_known
+from segkit.export.quiet import quiet
 from segkit.inference.engines._base import reason_of
 from segkit.models.model import Model
 
@@ -55,7 +51,7 @@ def to_onnx(network: Model) -> bytes:
     with torch.no_grad():
         outputs = network(images)
     try:
-        with _quiet(), _bicubic_known():
+        with quiet(), operators_known(OPSET):
             torch.onnx.export(
                 _Outputs(network).eval(),
                 (images,),
@@ -81,7 +77,7 @@ def to_program(network: Model) -> torch.export.ExportedProgram:
     rows, columns = (torch.export.Dim(name, min=least, max=MOST) for name in ("rows", "columns"))
     sides = {2: multiple * rows + beyond, 3: multiple * columns + beyond}
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             return torch.export.export(network, (sample(network),), dynamic_shapes=({0: count, **sides},))
     except Exception as error:  # it raises whatever it stumbles over
         raise SegkitError(f"PyTorch cannot write this network as a program: {reason_of(error)}") from None
@@ -106,41 +102,3 @@ def _free_axes(name: str, tensor: Tensor) -> dict[int, str]:
     if tensor.dim() == 4:
         return {0: "images", 2: f"{name} rows", 3: f"{name} columns"}
     return {0: "images", 1: "places"} if name.startswith("detect") else {0: "images"}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporters' words for their own developers: what fails is raised, what is wrong is compared."""
-    nowhere = io.StringIO()
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(nowhere), redirect_stderr(nowhere):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-@contextmanager
-def _bicubic_known() -> Iterator[None]:
-    """Teach the exporter the interpolation by which vision transformers bring their positions to an image's size."""
-    name = "aten::_upsample_bicubic2d_aa"
-    register_custom_op_symbolic(name, _bicubic, OPSET)
-    try:
-        yield
-    finally:
-        unregister_custom_op_symbolic(name, OPSET)
-
-
-def _bicubic(graph: Any, x: Any, size: Any, align_corners: Any, scales: Any) -> Any:  # noqa: ARG001
-    """ONNX's `Resize` of a map (N, C, h, w) to a size (H, W), with antialiasing, as PyTorch computes it."""
-    first, second = (graph.op("Constant", value_t=torch.tensor([number])) for number in (0, 2))
-    nothing = graph.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
-    batch = graph.op("Slice", graph.op("Shape", x), first, second)
-    sizes = graph.op("Concat", batch, graph.op("Cast", size, to_i=7), axis_i=0)
-    return graph.op(
-        "Resize", x, nothing, nothing, sizes,
-        mode_s="cubic", cubic_coeff_a_f=-0.5, antialias_i=1, coordinate_transformation_mode_s="half_pixel",
-        exclude_outside_i=1,
-    )  # fmt: skip

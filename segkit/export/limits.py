@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, get_args
 
 from segkit.errors import UsageError
 from segkit.inference.engines._base import ExportedPrecision
@@ -19,16 +20,44 @@ NOT_IN_FORMAT: Mapping[tuple[Format, ExportedPrecision], str] = {
 """Precisions that a format does not come in, and why."""
 
 
-def refuse_network(config: ModelConfig) -> None:
-    """Raise `UsageError` for a network that no format holds."""
-    if config.finds_objects:
-        raise UsageError(
-            f"decoder {config.decoder} chooses regions while it computes, which exported networks cannot; predict with "
-            "the model file itself"
-        )
+class Limit(NamedTuple):
+    """Networks that formats cannot hold.
+
+    Attributes:
+        networks: which they are, for people.
+        concerns: whether a network is one of them.
+        formats: that cannot hold them.
+        reason: why, and what to do.
+    """
+
+    networks: str
+    concerns: Callable[[ModelConfig], bool]
+    formats: tuple[Format, ...]
+    reason: str
 
 
-def refuse_unsupported(kind: Format, precision: ExportedPrecision) -> None:
-    """Raise `UsageError` where a format does not come in a precision."""
+LIMITS = (
+    Limit(
+        "decoders that find objects one by one (maskrcnn)",
+        lambda network: network.finds_objects,
+        get_args(Format),
+        "it chooses regions while it computes, which exported networks cannot; predict with the model file itself",
+    ),
+    Limit(
+        "vision transformers (backbones smp/tu-vit...)",
+        lambda network: network.backbone.startswith("smp/tu-vit"),
+        ("openvino",),
+        "OpenVINO brings the positions to an image's size without the antialiasing of PyTorch; take '--format onnx'",
+    ),
+)
+"""All other networks of segkit are held by every format."""
+
+
+def refuse_unsupported(network: ModelConfig, kind: Format, precision: ExportedPrecision) -> None:
+    """Raise `UsageError` where a format cannot hold a network, or does not come in a precision."""
     if (kind, precision) in NOT_IN_FORMAT:
         raise UsageError(f"'--format {kind}' does not come in {precision}: {NOT_IN_FORMAT[kind, precision]}")
+    for limit in LIMITS:
+        if kind in limit.formats and limit.concerns(network):
+            named = f"backbone {network.backbone}" + (f" with decoder {network.decoder}" if network.decoder else "")
+            raise UsageError(f"'--format {kind}' cannot hold {named}: {limit.reason}")

@@ -89,7 +89,7 @@ class Pair:
 
     def __init__(self, before: Predictor, after: Predictor) -> None:
         self.before, self.after = before, after
-        self.heads, self.pipeline = before.heads, before.pipeline
+        self.heads, self.threshold = before.heads, before.threshold
         self.largest_difference = 0.0
         self._recordings = Recording(before.engine), Recording(after.engine)
         before.engine, after.engine = self._recordings
@@ -104,7 +104,7 @@ class Pair:
         for (_, logits), (_, others) in zip(*(recording.batches for recording in self._recordings), strict=True):
             self.largest_difference = max(self.largest_difference, _largest_difference(logits, others))
         for task in self.heads:
-            number, of = changed(_part(first, task), _part(second, task), self.pipeline.objects.threshold)
+            number, of = changed(_part(first, task), _part(second, task), self.threshold)
             self._changed[task] += number
             self._compared[task] += of
         return second

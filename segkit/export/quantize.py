@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from segkit.errors import SegkitError
+from segkit.export.quiet import quiet
 from segkit.inference.engines._base import reason_of, require_package
 
 _Graph = TypeVar("_Graph")
@@ -25,9 +25,11 @@ def quantize(model: _Graph, items: Sequence[Any]) -> _Graph:
         SegkitError: it cannot quantize the network.
     """
     os.environ.setdefault("NNCF_CI", "1")  # read at its import: it tells a server of Intel's what is done, else
-    nncf = require_package("nncf", "int8")
-    logging.getLogger("nncf").setLevel(logging.ERROR)
-    try:
-        return nncf.quantize(model, nncf.Dataset(items), subset_size=len(items))
-    except Exception as error:  # NNCF raises whatever its backends do
-        raise SegkitError(f"nncf {nncf.__version__} cannot bring this network to int8: {reason_of(error)}") from None
+    with quiet():
+        nncf = require_package("nncf", "int8")
+        try:
+            return nncf.quantize(model, nncf.Dataset(items), subset_size=len(items))
+        except Exception as error:  # NNCF raises whatever its backends do
+            raise SegkitError(
+                f"nncf {nncf.__version__} cannot bring this network to int8: {reason_of(error)}"
+            ) from None

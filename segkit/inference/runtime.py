@@ -16,8 +16,8 @@ from segkit.ops.words import counted
 from segkit.pipeline import Pipeline
 from segkit.structures import ClassMap
 
-ENGINES: Mapping[Format, tuple[EngineName, ...]] = {"onnx": ("openvino", "onnxruntime"), "openvino": ("openvino",)}
-"""What computes a file, the first where none was measured."""
+ENGINES: Mapping[Format, tuple[EngineName, ...]] = {"onnx": ("onnxruntime", "openvino"), "openvino": ("openvino",)}
+"""What computes a file, first what the format is of: an export stands and falls with that one."""
 
 LOWERED: tuple[ExportedPrecision, ...] = ("bf16", "fp16")
 """What OpenVINO can compute a file of fp32 in."""
@@ -65,13 +65,19 @@ def choose_engine(
     if asked != "auto":
         if asked in able:
             return asked
-        raise UsageError(f"'--engine {asked}' cannot compute {exported.path} so; allowed: auto, {', '.join(able)}")
+        wanted = precision or facts.precision
+        raise UsageError(
+            f"'--engine {asked}' does not compute {exported.path} in {wanted}; allowed: auto, {', '.join(able)}"
+        )
     seconds = {parity.engine: parity.seconds_after for parity in facts.parity if parity.passed}
-    fastest_first = sorted(able, key=lambda name: seconds.get(name, float("inf")))
+    failed = {parity.engine for parity in facts.parity if not parity.passed}
+    right = [name for name in able if name not in failed] or able  # all failed where '--allow-loss' was given
+    fastest_first = sorted(right, key=lambda name: seconds.get(name, float("inf")))
     found = next((name for name in fastest_first if is_installed(name)), None)
     if found is None:
         raise UsageError(
-            f"{exported.path} needs {' or '.join(able)}, and none is installed; install one: pip install {able[-1]}"
+            f"{exported.path} needs {' or '.join(right)}, which is not installed; install it with: pip install "
+            f"{right[0]}"
         )
     return found
 

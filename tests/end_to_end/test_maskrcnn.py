@@ -63,7 +63,7 @@ def test_commands_take_the_model(
     assert command("describe", run.folder) == 0
     assert "roi_heads.mask_predictor.mask_fcn_logits" in capsys.readouterr().out
     assert command("export", run.folder, tmp_path / "objects.onnx") == 2
-    assert "decoder maskrcnn chooses regions while it computes, which exported" in capsys.readouterr().err
+    assert "with decoder maskrcnn: it chooses regions while it computes, which exported" in capsys.readouterr().err
     assert command("models", "maskrcnn", "--json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["heads"] == ["instances"]

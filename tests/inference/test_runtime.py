@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,19 @@ def test_auto_takes_the_fastest_that_was_measured_and_is_installed(
     monkeypatch.setattr(runtime, "is_installed", lambda name: name == "onnxruntime")
     assert choose_engine(timed(exported, onnxruntime=2, openvino=1), None) == "onnxruntime"
     monkeypatch.setattr(runtime, "is_installed", lambda _: False)
-    with pytest.raises(UsageError, match=r"needs openvino or onnxruntime, .*: pip install onnxruntime"):
+    with pytest.raises(UsageError, match=r"needs onnxruntime or openvino, .*: pip install onnxruntime"):
         choose_engine(timed(exported, onnxruntime=2, openvino=1), None)
+
+
+def test_auto_never_takes_an_engine_that_gave_other_results(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = timed(exported, onnxruntime=2, openvino=1)
+    parity = tuple(one.model_copy(update={"passed": one.engine == "onnxruntime"}) for one in found.facts.parity)
+    found = replace(found, facts=found.facts.model_copy(update={"parity": parity}))
+    assert choose_engine(found, None) == "onnxruntime"
+    assert choose_engine(found, None, "openvino") == "openvino"  # asked for
+    monkeypatch.setattr(runtime, "is_installed", lambda name: name == "openvino")
+    with pytest.raises(UsageError, match="needs onnxruntime, which is not installed"):
+        choose_engine(found, None)
 
 
 def test_what_computes_is_said(exported: Path) -> None:
@@ -72,9 +84,11 @@ def test_a_lower_precision_is_only_what_was_asked_for(exported: Path) -> None:
     assert choose_engine(read_exported(exported / "model.onnx"), "bf16") == "openvino"
     with pytest.raises(UsageError, match=r"'--precision int8': .*was exported in fp32; export its model again with"):
         load(exported / "model.onnx", precision="int8")
-    with pytest.raises(UsageError, match=r"'--engine onnxruntime' cannot compute .*; allowed: auto, openvino"):
+    with pytest.raises(
+        UsageError, match=r"'--engine onnxruntime' does not compute .* in fp32; allowed: auto, openvino"
+    ):
         load(exported / "model.xml", engine="onnxruntime")
-    with pytest.raises(UsageError, match=r"'--engine torch' cannot compute .*; allowed: auto, openvino, onnxruntime"):
+    with pytest.raises(UsageError, match=r"'--engine torch' does not compute .*; allowed: auto, onnxruntime, openvino"):
         load(exported / "model.onnx", engine="torch")
 
 
