@@ -1,4 +1,4 @@
-"""From outputs by hand to results by hand: boxes in pixels of the image, objects from masks, also of several networks."""
+"""From outputs by hand to results by hand: boxes in pixels of the image, objects from masks, of several networks."""
 
 from __future__ import annotations
 
@@ -121,6 +121,13 @@ def test_masks_in_boxes_become_objects_the_surer_over_the_others() -> None:
     assert found.labels.tolist() == [2, 1]
     np.testing.assert_allclose(found.scores, [0.6, 0.9])
     assert found.spacing == (0.5, 0.25)
+
+
+def test_what_surer_objects_leave_too_little_of_is_no_object() -> None:
+    boxes = [[10.0, 5, 30, 25], [20, 5, 26, 29], [50, 0, 60, 10], [45, 0, 65, 20]]  # a sliver is left of the second
+    found = masks_of(boxes, [0.9, 0.8, 0.7, 0.6], [1, 1, 1, 1]).instances(BLANK)
+    assert [np.count_nonzero(found.ids == number) for number in (1, 2, 3)] == [300, 100, 400]
+    np.testing.assert_allclose(found.scores, [0.6, 0.7, 0.9])
 
 
 def test_masks_of_doubles_and_of_nothing() -> None:

@@ -14,8 +14,12 @@ from segkit.inference.outputs import Outputs
 from segkit.inference.tiling import Scores, Tile
 from segkit.ops.boxes import BoxArray, centers_inside, clip_boxes, has_area, nms
 from segkit.ops.numbering import in_reading_order
-from segkit.ops.paste import paste_mask
+from segkit.ops.paste import Window, paste_mask
 from segkit.structures import Instances
+
+LEAST_LEFT = 0.5
+"""Share of its mask that surer objects must leave an object: what is left of a second mask of one object is a sliver
+(Kirillov et al., Panoptic Segmentation, 2019, section 6)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class FoundMasks:
 def paste(found: Sequence[FoundMasks], request: Request) -> tuple[Instances, Scores]:
     """The objects of an image, or of its tiles, that are sure enough to be shown, and the score (M,) of each.
 
-    Where masks overlap, the surer object has the pixels. Pieces of an object that tiles cut are one object.
+    Where masks overlap, the surer object has the pixels; one of which less than `LEAST_LEFT` is left is none. Pieces of
+    an object that tiles cut are one object.
     """
     rule = request.rule
     shown = [_answered_for(part.rows(part.scores >= rule.threshold), request) for part in found]
@@ -56,13 +61,21 @@ def paste(found: Sequence[FoundMasks], request: Request) -> tuple[Instances, Sco
     kept = nms(around, scores[surest], labels[surest], rule.overlap)[: rule.max_detections]
     visible = has_area(clip_boxes(corners, request.size))
     ids: NDArray[np.int32] = np.zeros(request.size, np.int32)
-    for place in range(len(kept) - 1, -1, -1):  # the surest last, over the others
-        for piece in np.flatnonzero((numbers == kept[place]) & visible):
-            window, covered = paste_mask(masks[piece], corners[piece], request.size)
-            ids[window][covered] = place + 1
+    for place, number in enumerate(kept, start=1):  # the surest first
+        pieces = np.flatnonzero((numbers == number) & visible)
+        _paint(ids, place, [paste_mask(masks[piece], corners[piece], request.size) for piece in pieces])
     ids, rows = in_reading_order(ids, len(kept), rule.smallest_object)
     chosen = surest[kept[rows]]
     return Instances(ids, labels[chosen]), scores[chosen]
+
+
+def _paint(ids: NDArray[np.int32], number: int, pieces: Sequence[tuple[Window, NDArray[np.bool_]]]) -> None:
+    """Give an object the pixels of its pieces that no surer one has, if they are enough of them."""
+    left = [covered & (ids[window] == 0) for window, covered in pieces]
+    if sum(map(np.count_nonzero, left)) < LEAST_LEFT * sum(np.count_nonzero(covered) for _, covered in pieces):
+        return
+    for (window, _), own in zip(pieces, left, strict=True):
+        ids[window][own] = number
 
 
 def _answered_for(part: FoundMasks, request: Request) -> FoundMasks:
