@@ -47,7 +47,7 @@ def _draw(axes: Any, one: Reliability, title: str) -> None:
     middles = (np.arange(BINS) + 0.5) / BINS
     axes.bar(middles, one.accuracies, 0.9 / BINS, color=_RIGHT, label="right")
     gaps = one.confidences - one.accuracies
-    axes.bar(middles, gaps, 0.9 / BINS, one.accuracies, color=_GAP, alpha=0.35, label="promised and not kept, or more")
+    axes.bar(middles, gaps, 0.9 / BINS, one.accuracies, color=_GAP, alpha=0.35, label="gap to the probability")
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle="--")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the class decided on", ylabel="share that is right")
     axes.set_title(title, color=INK, fontsize=10)
