@@ -23,7 +23,7 @@ def build_maskrcnn(
     proposals: Annotated[int, Field(ge=1)] = 500,
     regions: Annotated[int, Field(ge=4)] = 128,
 ) -> nn.Module:
-    """Build the `MaskRcnnHead` over a feature pyramid; it trains from scratch in minutes, also on a CPU.
+    """Build the `MaskRcnnHead` over a feature pyramid, by default small enough to train from scratch on a CPU.
 
     The papers (He et al. 2017, section 3.1, with the pyramid of Lin et al. 2017) have 256 channels, 1024 hidden units,
     4 mask convolutions, anchors of 32 to 512 pixels on maps of strides 4 to 64, 1000 proposals (2000 in training) and

@@ -143,7 +143,7 @@ class MaskRcnnHead(nn.Module):
         anchors = self._anchors(maps)
         boxes = self.rpn.box_coder.decode(deltas.detach(), [anchors] * images).view(images, -1, 4)
         proposals, _ = self.rpn.filter_proposals(boxes, objectness, [size] * images, counts)
-        numbered = [nn.functional.pad(boxes, (1, 0), value=image) for image, boxes in enumerate(proposals)]
+        numbered = [nn.functional.pad(chosen, (1, 0), value=image) for image, chosen in enumerate(proposals)]
         return {
             "instances/objectness": objectness,
             "instances/deltas": deltas.view(images, -1, 4),
