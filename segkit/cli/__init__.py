@@ -127,6 +127,8 @@ def _explain(error: Exception) -> tuple[str, int]:
             where = f"{error.filename}: " if error.filename else ""
             reason = f"{where}{error.strerror or error}"
             return f"{reason}; look at the disk and its permissions, then try again", NOT_COMPLETED
+        case ModuleNotFoundError(name=str(missing)):
+            return f"this command needs {missing}, which is not installed here: pip install segkit-toolkit", WRONG_USAGE
         case MemoryError():
             return "out of memory; use a smaller --batch-size or --crop, or smaller images", NOT_COMPLETED
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
