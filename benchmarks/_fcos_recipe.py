@@ -1,7 +1,8 @@
 """torchvision's FCOS under the loop of its reference scripts, as the yardstick: nothing of segkit's training in it.
 
-Pyramid and head of 256 channels, images of their own size, horizontal flips, SGD 0.01 with momentum 0.9 and weight
-decay 1e-4, linear warm-up and cosine decay, batches of four, fp32, the best checkpoint by validation. The backbone is
+Pyramid and head of 256 channels, images of their own size, horizontal flips, linear warm-up and cosine decay, batches
+of four, fp32, the best checkpoint by validation. AdamW 1e-3 stands in the place of the scripts' SGD 0.01, which from
+scratch diverges at first: AP50 was 0.002 after twenty minutes, on blood cells, with two cores. The backbone is
 segkit's, untrained; segkit reads the data and scores the boxes, so that only the training differs.
 """
 
@@ -31,7 +32,7 @@ from segkit.models.backbones._base import Backbone
 from segkit.structures import IGNORE_INDEX, ClassMap, Sample, TaskName
 
 BATCH_SIZE = 4
-LEARNING_RATE = 0.01
+LEARNING_RATE = 1e-3
 WARMUP = 0.05
 """Share of the time in which the learning rate rises; torchvision's scripts take 1,000 steps of some 100,000."""
 
@@ -109,7 +110,7 @@ def train_fcos(dataset: OpenDataset, backbone: Backbone, minutes: float, seed: i
         image_std=pixels.std(1).tolist(),
     )
     predictor = FcosPredictor(network, dataset.classes)
-    optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE, momentum=0.9, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4)
     best_score, best_state = -1.0, network.state_dict()
     while time.monotonic() < end:
         _train_epoch(network, optimizer, images, targets, seconds, end)
