@@ -140,7 +140,7 @@ def report(measured: dict[str, list[tuple[float, float]]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=10_000, help="height and width of the image (%(default)s)")
-    parser.add_argument("--tile", type=int, default=768, help="height and width of a tile (%(default)s)")
+    parser.add_argument("--tile", type=int, default=640, help="height and width of a tile (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (%(default)s)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--exported", type=Path, help="the model exported, measured as well")

@@ -102,7 +102,7 @@ class Pipeline(Config):
         ge=1,
         description="side of the training crops, to which smaller images are mirrored, as they were in training",
     )
-    tile: int = Field(768, ge=32, description="side of a tile in pixels, before rounding to the multiple")
+    tile: int = Field(640, ge=32, description="side of a tile in pixels, before rounding to the multiple")
     overlap: float = Field(0.25, ge=0, lt=1, description="share of a tile that neighbours share")
     whole_limit: int = Field(1536 * 1536, ge=1, description="images of more pixels than this are predicted in tiles")
     objects: ObjectRule = Field(ObjectRule(), description="which boxes and objects are given and shown")
