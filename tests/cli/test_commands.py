@@ -79,3 +79,20 @@ def test_an_input_that_is_empty_is_not_this_folder(
     assert segkit("predict", tmp_path / "m.safetensors", "", "-o", tmp_path / "out") == 2
     assert capsys.readouterr().err.startswith("error: an input is empty, as a shell variable that was not set")
     assert not (tmp_path / "out").exists()
+
+
+def test_parts_of_a_folder_are_predicted_and_joined(
+    segkit: Ends, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "m.safetensors")
+    command = ["predict", tmp_path / "m.safetensors", data / "images", "-o", tmp_path / "out", "--device", "cpu"]
+    assert segkit(*command, "--shard", "3/2") == 2
+    assert "'--shard 3/2': parts count from 1 to 2" in capsys.readouterr().err
+    (data / "images" / "3.png").write_text("none")
+    codes = [segkit(*command, "--shard", part) for part in ("1/2", "2/2")]
+    assert codes == [0, 1]
+    assert "2 of 3 images predicted; " in capsys.readouterr().err
+    Image.new("RGB", (16, 16)).save(data / "images" / "3.png")
+    assert segkit(*command, "--resume") == 0
+    assert "7 of 7 images predicted; " in (said := capsys.readouterr().out)
+    assert "6 were done before" in said.replace("\n", " ")
