@@ -61,16 +61,17 @@ def test_it_predicts_where_nothing_else_is_installed(exported: Path, tmp_path: P
     if installed.returncode:
         pytest.skip(f"pip cannot install here: {installed.stderr.decode()[-300:]}")
     write_image(tmp_path / "image.png", photo(45, 50))
-    words = [exported / "model.onnx", tmp_path / "image.png", "-o", tmp_path / "out"]
+    words: list[str | Path] = [exported / "model.onnx", tmp_path / "image.png", "-o", tmp_path / "out"]
     said = subprocess.run([binaries / "segkit", "predict", *words], capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr
     assert "computed by onnxruntime, cpu, fp32" in said.stdout
     expected = load(exported / "model.safetensors", "cpu").segment(tmp_path / "image.png").mask
     assert np.array_equal(read_mask(tmp_path / "out" / "masks" / "image.png"), expected)
-    for arguments, message in (
+    refusals: tuple[tuple[list[str | Path], str], ...] = (
         (["predict", exported / "model.safetensors", *words[1:]], "needs torch, which is not installed"),
         (["train", tmp_path], "which is not installed here: pip install segkit-toolkit"),
-    ):
+    )
+    for arguments, message in refusals:
         refused = subprocess.run([binaries / "segkit", *arguments], capture_output=True, text=True, check=False)
         assert refused.returncode == 2
         assert message in refused.stderr

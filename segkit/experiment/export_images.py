@@ -33,7 +33,9 @@ _Item = TypeVar("_Item")
 def noise(pipeline: Pipeline) -> Shown:
     """Images of noise over the range of values that the pipeline scales."""
     random = np.random.default_rng(0)
-    low, high = (np.broadcast_to(np.float32(value), pipeline.channels) for value in (pipeline.low, pipeline.high))
+    low, high = (
+        np.broadcast_to(np.asarray(value, np.float32), pipeline.channels) for value in (pipeline.low, pipeline.high)
+    )
     arrays = [low + (high - low) * random.random((*size, pipeline.channels), np.float32) for size in NOISE_SIZES]
     return Shown("noise", arrays=arrays)
 

@@ -55,7 +55,7 @@ def to_onnx(network: Model) -> bytes:
             torch.onnx.export(
                 _Outputs(network).eval(),
                 (images,),
-                content,
+                content,  # type: ignore[arg-type]  # a file in memory, which its documentation allows
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["images"],

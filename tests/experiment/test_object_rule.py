@@ -64,10 +64,11 @@ def logits(dataset: OpenDataset, side: int, inside: float) -> list[np.ndarray]:
 
 
 def chosen(dataset: OpenDataset, maps: list[np.ndarray]) -> ObjectRule:
-    predictor = Predictor(Maps([*maps, *maps]), plain_pipeline(1), dataset.heads)
+    engine = Maps([*maps, *maps])
+    predictor = Predictor(engine, plain_pipeline(1), dataset.heads)
     rule, told = choose_instance_rule(predictor, predictor.pipeline.objects, dataset.records, grown=True)
     assert f"with a probability above {rule.seed_threshold:g}" in told
-    assert not predictor.engine.maps  # twice, once for either choice, however many rules there are
+    assert not engine.maps  # twice, once for either choice, however many rules there are
     return rule
 
 

@@ -24,6 +24,7 @@ from segkit.experiment.speed import seconds_per_step
 from segkit.modelfile import ModelCard, save_model_file
 from segkit.models.config import ModelConfig, Option
 from segkit.models.factory import build_model, create_model
+from segkit.structures import TaskName
 from segkit.training.config import TrainingConfig
 from tests.experiment.conftest import write_tiff_set
 
@@ -458,11 +459,11 @@ def test_boxes_of_large_objects_are_learnt_at_a_quarter_of_the_resolution(
 def test_labels_count_little_beside_masks(tmp_path: Path) -> None:
     write_sample(tmp_path / "sample", count=8, size=64)
 
-    def weights(**training: object) -> dict[str, float]:
-        heads = ("segment", "classify")
+    def weights(**training: object) -> dict[TaskName, float]:
+        heads: tuple[TaskName, ...] = ("segment", "classify")
         config = ExperimentConfig.parse({"path": tmp_path / "sample", "heads": heads, "training": training})
         dataset = open_dataset(tmp_path / "sample", heads=heads)
-        return dict(make_plan(config, dataset, fingerprint(dataset), CPU).config.training.head_weights)
+        return make_plan(config, dataset, fingerprint(dataset), CPU).config.training.head_weights
 
     assert weights() == {"classify": 0.05}
     assert weights(head_weights={"segment": 2.0}) == {"classify": 0.05, "segment": 2.0}

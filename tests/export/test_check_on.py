@@ -11,6 +11,7 @@ from segkit.errors import SegkitError, UsageError
 from segkit.experiment.evaluate import evaluate
 from segkit.experiment.export import export_model
 from segkit.export import parity
+from segkit.inference.engines._base import ExportedPrecision
 from segkit.inference.exported import read_exported
 from segkit.inference.loading import load
 from tests.export.models import save_trained, write_discs
@@ -35,6 +36,7 @@ def test_scores_before_and_after(discs: Path, tmp_path: Path, capsys: pytest.Cap
         change = compared.scores["segment"]
         assert change.before == pytest.approx(before.score)
         assert change.after == pytest.approx(after.score)
+        assert change.before is not None
         assert change.before > 0.9
         assert change.interval == pytest.approx((0, 0), abs=1e-4)
     assert f"mean foreground Dice          {before.score:.4f} to {after.score:.4f}, +0.0000 [+0.0000, +0.0000]" in table
@@ -74,13 +76,13 @@ def test_a_loss_above_the_tolerance_is_not_written(
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_lower_precisions_of_openvino(discs: Path, tmp_path: Path, precision: str) -> None:
+def test_lower_precisions_of_openvino(discs: Path, tmp_path: Path, precision: ExportedPrecision) -> None:
     out = export_model(
         discs / "model.safetensors",
         tmp_path / "model.xml",
         precision=precision,
         check_on=discs / "data",
-        quiet=True,  # type: ignore[arg-type]
+        quiet=True,
     )
     (compared,) = read_exported(out).facts.parity
     assert compared.changed["segment"] <= 0.002

@@ -111,7 +111,7 @@ def test_a_killed_prediction_can_be_repeated(tmp_path: Path, files: list[Path]) 
     """The table is there before the first mask."""
     out = tmp_path / "out"
 
-    def kill(done: int, total: int) -> None:
+    def kill(done: float, total: int) -> None:
         assert (out / "masks" / "a.png").exists()
         assert rows_of(out / "summary.csv") == []
         raise KeyboardInterrupt
