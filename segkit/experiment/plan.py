@@ -7,7 +7,7 @@
 | augmentation | `light` up to about 50 passes over the images, `standard` for more |
 | crop | 256, 512 where boxes or labels are learnt; or the multiple of 32 that holds an image where they are smaller |
 | size (classification) | 128, or the longest side where all images are smaller |
-| normalization | `8bit` for uint8; `zscore` where the images' ranges differ more than tenfold, else `percentile` |
+| normalization | `8bit` for uint8 of about one contrast; `zscore` where ranges differ tenfold, else `percentile` |
 | batch | segmentation 4 on a CPU, 16 on a GPU, more of small crops, less of memory; classification 32 and 128 |
 | class weights | none, as the Dice half of the loss counts classes alike |
 | weights of heads | 1, of labels beside masks or boxes 0.05 |

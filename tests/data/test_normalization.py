@@ -52,6 +52,7 @@ def test_pooled_statistics_by_hand() -> None:
     found = measure_intensities([one, two], ["a", "b"])
     assert (found["low"], found["high"], found["mean"]) == ([1.0], [9.0], [5.0])
     assert found["std"] == pytest.approx([((4 * (1 + 9) + 12 * (4 + 1)) / 16) ** 0.5])
+    assert found["deviations"] == pytest.approx([1.05, 1.95])  # 1 and 2
     assert found["ranges"] == pytest.approx([2.25, 6.75])  # 2 and 7: 5 and 95 % of the way between
 
 
@@ -74,9 +75,15 @@ def test_images_of_one_volume_are_judged_by_its_widest() -> None:
     ],
 )
 def test_the_choice(dtypes: dict[str, int], ranges: list[float], name: str, why: str) -> None:
-    chosen, reason = choose_normalization({"ranges": ranges}, dtypes)
+    chosen, reason = choose_normalization({"ranges": ranges, "deviations": [10.0, 40.0]}, dtypes)
     assert chosen == name
     assert re.search(why, reason)
+
+
+def test_8_bit_images_of_unequal_contrast_have_no_scale_in_common() -> None:
+    chosen, reason = choose_normalization({"ranges": [1.0, 200.0], "deviations": [10.0, 40.1]}, {"uint8": 3})
+    assert chosen == "zscore"
+    assert "stored as uint8, and their deviations go from 10 to 40.1" in reason
 
 
 def test_ct_is_that_of_nnunet(tmp_path: Path) -> None:
