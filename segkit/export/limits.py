@@ -49,6 +49,12 @@ LIMITS = (
         ("openvino",),
         "OpenVINO brings the positions to an image's size without the antialiasing of PyTorch; take '--format onnx'",
     ),
+    Limit(
+        "networks that only classify",
+        lambda network: network.only_classifies,
+        ("torch",),
+        "a program is one graph, and that of a classifier changes with the size of its images; take '--format onnx'",
+    ),
 )
 """All other networks of segkit are held by every format."""
 

@@ -107,7 +107,7 @@ def as_cut_jpeg(path: Path) -> None:
         ("masks/1.png", lambda path: path.write_bytes(b""), "unreadable-mask", "the file is empty (0 bytes)"),
         ("masks/1.png", Path.unlink, "missing-mask", "images/1.png"),
         ("masks/1.png", lambda path: Image.new("L", (7, 7)).save(path), "size-mismatch", "image 20 x 24, mask 7 x 7"),
-        ("masks/1.png", lambda path: Image.new("L", (20, 24), 9).save(path), "unknown-id", "give '--map 9=3'"),
+        ("masks/1.png", lambda path: Image.new("L", (20, 24), 9).save(path), "gap-in-ids", "give '--map 9=3'"),
         ("images/1.png", lambda path: Image.new("L", (20, 24)).save(path), "channels-differ", "'--channels rgb'"),
     ],
 )

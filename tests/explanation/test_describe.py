@@ -42,7 +42,7 @@ def test_a_head_of_boxes_has_a_line_for_every_level_it_reads() -> None:
     # Maps of strides 8, 16, 32 and 64, all read by the same filters.
     assert [layer.output for layer in scores] == [(3, 32, 32), (3, 16, 16), (3, 8, 8), (3, 4, 4)]
     assert [layer.jump for layer in scores] == [(8, 8), (16, 16), (32, 32), (64, 64)]
-    assert [layer.parameters for layer in scores] == [3 * (96 * 9 + 1), 0, 0, 0]
+    assert [layer.parameters for layer in scores] == [3 * (64 * 9 + 1), 0, 0, 0]
     assert found.complexity.layers[-1].output == (32**2 + 16**2 + 8**2 + 4**2, 4)
     assert found.complexity.not_run == 0
 

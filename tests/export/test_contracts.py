@@ -77,7 +77,7 @@ def engines(network: Model, *kinds: Format) -> dict[str, Callable[[NDArray[np.fl
 def largest_difference(network: Model, run: Callable[[NDArray[np.float32]], Outputs]) -> float:
     """Of the outputs at two sizes that are not the traced one, alone and in a batch; infinite where shapes differ."""
     multiple, beyond = network.stride_multiple, network.stride_remainder + 2 * network.margin
-    least = max(3, -(-(network.smallest_image - network.stride_remainder) // multiple))
+    least = max(3, -(-8 // multiple), -(-(network.smallest_image - network.stride_remainder) // multiple))
     worst = 0.0
     for count, rows, columns in ((1, least + 1, least), (3, least, least + 2)):
         shape = count, network.config.in_channels, multiple * rows + beyond, multiple * columns + beyond
@@ -168,6 +168,7 @@ def is_held(network: Model, kind: Format) -> bool:
 EXAMPLES: tuple[Callable[[], Model], ...] = (
     lambda: create_model("plain", "maskrcnn", task="instances", num_classes=2, backbone_options={"width": 8}),
     lambda: create_model("smp/tu-vit_tiny_patch16_224", task="classify", num_classes=3),
+    lambda: create_model("lenet5", task="classify", num_classes=3),
 )
 """One network of every row of the table, in its order."""
 
