@@ -28,6 +28,10 @@ def train(
     licence: Annotated[str | None, typer.Option(help="Of the trained weights, kept in the model file.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="GPUs per machine, or processes on its CPU, that train together.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines, each started with torchrun or srun.")] = None,
     quiet: options.Quiet = False,
     backbone: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
     decoder: Annotated[str | None, typer.Option(help="Name from 'segkit models'.", rich_help_panel=NETWORK)] = None,
@@ -51,7 +55,9 @@ def train(
     budget: Annotated[
         str | None, typer.Option(help="Time for the training, as 90s, 10m, 1h30m.", rich_help_panel=TRAINING)
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Crops per step.", rich_help_panel=TRAINING)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Crops per step, of all devices.", rich_help_panel=TRAINING)
+    ] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Batches per optimizer step.", rich_help_panel=TRAINING)
     ] = None,
@@ -142,6 +148,8 @@ def train(
         licence=licence,
         seed=seed,
         device=device,
+        devices=devices,
+        nodes=nodes,
         quiet=quiet,
         backbone=backbone,
         decoder=decoder,

@@ -64,9 +64,43 @@ class EpochSampler(Sampler[Draw]):
             yield Draw(self.epoch, position, int(order[place]))
 
 
+class Share(Sampler[Draw]):
+    """What one of several processes takes of an epoch: of every batch an equal part, so that all have as many batches.
+
+    Together they take the draws of one process alone, batch by batch. An epoch smaller than a batch is one batch whose
+    parts may differ by an image.
+
+    Args:
+        whole: the draws of all processes.
+        batch_size: images of a batch of all processes together, a multiple of `count`.
+        rank: which process this is, from 0.
+        count: how many there are.
+    """
+
+    def __init__(self, whole: EpochSampler, batch_size: int, rank: int, count: int) -> None:
+        if batch_size % count or len(whole) < count:
+            raise ValueError(f"cannot share {len(whole)} draws in batches of {batch_size} among {count} processes")
+        self.seed = whole.seed
+        self.epoch = 0
+        self.start = 0
+        self._whole = whole
+        self._rank = rank
+        self._count = count
+        self._end = max(len(whole) // batch_size * batch_size, min(len(whole), batch_size))
+
+    def __len__(self) -> int:
+        return len(range(self._rank, self._end, self._count))
+
+    def __iter__(self) -> Iterator[Draw]:
+        self._whole.epoch, self._whole.start = self.epoch, self.start
+        for draw in self._whole:
+            if draw.position < self._end and draw.position % self._count == self._rank:
+                yield draw
+
+
 def training_loader(
     dataset: Dataset[dict[str, Tensor]],
-    sampler: EpochSampler,
+    sampler: EpochSampler | Share,
     batch_size: int,
     workers: int,
     pin_memory: bool = False,

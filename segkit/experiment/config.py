@@ -70,6 +70,8 @@ class ExperimentConfig(Config):
     training: TrainingConfig = TrainingConfig()
     licence: str | None = Field(None, description="licence of the trained weights, kept in the model file")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+    devices: int = Field(1, ge=1, description="GPUs of each machine, or processes on its CPU, that train together")
+    nodes: int = Field(1, ge=1, description="machines; more than one are started by torchrun or srun")
 
     @model_validator(mode="after")
     def _check_heads(self) -> ExperimentConfig:

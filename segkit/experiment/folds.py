@@ -16,13 +16,13 @@ from segkit.evaluation.evaluate import evaluate_folds
 from segkit.evaluation.result import IMAGE_SCORE, Evaluation
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
+from segkit.experiment.devices import choose_device
 from segkit.experiment.evaluate import write_evaluations
 from segkit.experiment.plan import make_plan
 from segkit.experiment.run import CONFIG, SPLITS, Run, environment, new_run, refuse_existing
 from segkit.experiment.scores import describe_scores
 from segkit.experiment.session import Session
 from segkit.experiment.start import measure, open_usable, resume, start
-from segkit.inference.engines.torch import resolve_device
 from segkit.inference.loading import load
 from segkit.modelfile import RUN_ENSEMBLE, save_ensemble
 from segkit.ops.files import make_folder
@@ -90,7 +90,7 @@ def _rehearse(config: ExperimentConfig, folds: Folds) -> tuple[str, tuple[str, s
 
     Returns the network's name, and device and precision.
     """
-    nobody, device = Teller(quiet=True), resolve_device(config.device)
+    nobody, device = Teller(quiet=True), choose_device(config)
     with tempfile.TemporaryDirectory(prefix="segkit-folds-") as folder:
         scratch = Run(folder)
         make_folder(scratch.folder / SPLITS)

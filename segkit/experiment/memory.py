@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 import torch
 
@@ -22,6 +23,13 @@ BF16_BYTES = 2
 
 FREE_SHARE = 0.8
 """Share of the memory that a step may take; images, the program itself and other programs take the rest."""
+
+
+class Sharing(NamedTuple):
+    """How many processes share a batch, and how many of them a machine."""
+
+    processes: int = 1
+    of_machine: int = 1
 
 
 def expected_bytes(model: ModelConfig, side: int, batch_size: int, precision: str) -> tuple[int, int]:
@@ -50,20 +58,31 @@ def available_bytes(device: torch.device) -> int | None:
 
 
 def fit_to_memory(
-    given: TrainingConfig, planned: TrainingConfig, model: ModelConfig, side: int, device: torch.device
+    given: TrainingConfig,
+    planned: TrainingConfig,
+    model: ModelConfig,
+    side: int,
+    device: torch.device,
+    sharing: Sharing = Sharing(),  # noqa: B008, it cannot change
 ) -> tuple[TrainingConfig, list[Reason]]:
-    """The planned training, its batch halved until a step is expected to fit unless it was asked for; and the bytes."""
+    """The planned training, its batch halved until a step is expected to fit unless it was asked for; and the bytes.
+
+    Of several processes those on the CPU of a machine share its memory, and each has the weights; a GPU has one.
+    """
     one, weights = expected_bytes(model, side, 1, planned.precision)
-    available, batch_size = available_bytes(device), planned.batch_size
+    available, share = available_bytes(device), planned.batch_size // sharing.processes
+    together = sharing.of_machine if device.type == "cpu" else 1
+    one, weights = one * together, weights * together
     if available is not None and "batch_size" not in given.model_fields_set:
-        while batch_size > 1 and one * batch_size + weights > available * FREE_SHARE:
-            batch_size //= 2
-    choice = f"about {_size(one * batch_size + weights)} of memory for a step"
-    reason = f"{_size(one * batch_size)} for layers' outputs, {_size(weights)} for weights and what is kept of each"
+        while share > 1 and one * share + weights > available * FREE_SHARE:
+            share //= 2
+    batch_size = share * sharing.processes
+    choice = f"about {_size(one * share + weights)} of memory for a step"
+    reason = f"{_size(one * share)} for layers' outputs, {_size(weights)} for weights and what is kept of each"
     if available is not None:
         whose = "free on the GPU" if device.type == "cuda" else "in the machine"
         reason += f"; {_size(available)} {whose}"
-        if one * batch_size + weights > available * FREE_SHARE:
+        if one * share + weights > available * FREE_SHARE:
             choice += ", which may not fit"
     if batch_size < planned.batch_size:
         choice += f", with batches of {batch_size} in place of {planned.batch_size}"

@@ -32,7 +32,8 @@ import torch
 
 from segkit.data.opening import OpenDataset
 from segkit.experiment.config import ExperimentConfig, SamplingSettings
-from segkit.experiment.memory import fit_to_memory
+from segkit.experiment.devices import process_count, share_batches
+from segkit.experiment.memory import Sharing, fit_to_memory
 from segkit.experiment.plan_network import plan_network
 from segkit.experiment.plan_normalization import plan_channels, plan_normalization
 from segkit.experiment.plan_refusals import (
@@ -106,7 +107,9 @@ def make_plan(
     refuse_idle_head_weights(config.training, model)
     crops = Crops(sampling.crop, sampling.draws_per_image * len(dataset.split("train")))
     training, why_training = plan_training(config.training, model, counts, crops, device)
-    training, why_memory = fit_to_memory(config.training, training, model, sampling.crop, device)
+    training, why_shared = share_batches(config.training, training, config, crops.per_epoch)
+    sharing = Sharing(process_count(config), config.devices)
+    training, why_memory = fit_to_memory(config.training, training, model, sampling.crop, device, sharing)
     pipeline = Pipeline(
         channels=model.in_channels,
         channel_names=channel_names,
@@ -127,7 +130,7 @@ def make_plan(
             "training": training,
         }
     )
-    reasons = (*why_model, *why_channels, *why_normalization, *why_sampling, *why_training, *why_memory)
+    reasons = (*why_model, *why_channels, *why_normalization, *why_sampling, *why_training, *why_shared, *why_memory)
     return Plan(resolved, model, pipeline, sampling, fingerprint, reasons)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections.abc import Mapping
 
@@ -13,17 +14,19 @@ from segkit.data.augment import Augmenter
 from segkit.data.color import color_axes
 from segkit.data.dataset import TrainingSet, decoded_bytes
 from segkit.data.instance_ids import number_objects
-from segkit.data.loader import EpochSampler, training_loader
+from segkit.data.loader import EpochSampler, Share, training_loader
 from segkit.data.opening import OpenDataset
 from segkit.evaluation.evaluate import evaluate_heads
 from segkit.experiment.config import ExperimentConfig
 from segkit.experiment.console import Teller
+from segkit.experiment.devices import process_count
 from segkit.experiment.duration import format_duration
 from segkit.experiment.evaluate import score, write_evaluations
+from segkit.experiment.launch import train_here
 from segkit.experiment.object_rule import choose_box_rule, choose_instance_rule
 from segkit.experiment.plan import Plan
 from segkit.experiment.run import Run, package_versions
-from segkit.experiment.scores import describe_scores
+from segkit.experiment.scores import describe_heads
 from segkit.experiment.speed import seconds_per_step
 from segkit.experiment.tasks import create_task
 from segkit.inference.engines.torch import TorchEngine
@@ -35,6 +38,7 @@ from segkit.models.weights import load_weights
 from segkit.report import write_report
 from segkit.structures import TaskName
 from segkit.training.fit import fit
+from segkit.training.processes import Processes
 
 METRICS: Mapping[TaskName, str] = {"segment": "Dice", "instances": "AP@0.5", "detect": "AP50", "classify": "top-1"}
 """What a quick evaluation scores."""
@@ -52,14 +56,22 @@ class Session:
         device: where to compute.
         teller: whom to tell.
         fresh: whether to load the plan's initial weights; a run that goes on takes them from its checkpoint.
+        processes: those that train it together, where they are running already.
 
     Raises:
         UsageError: an unknown part or option of the network or loss, or weights that cannot be loaded.
     """
 
     def __init__(
-        self, plan: Plan, dataset: OpenDataset, device: torch.device, teller: Teller, fresh: bool = True
+        self,
+        plan: Plan,
+        dataset: OpenDataset,
+        device: torch.device,
+        teller: Teller,
+        fresh: bool = True,
+        processes: Processes = Processes(),  # noqa: B008, it cannot change
     ) -> None:
+        self.processes = processes
         self.plan = plan
         self.dataset = dataset
         self.device = device
@@ -79,7 +91,13 @@ class Session:
         names = ("backbone_options", "decoder_options", "detect_options")
         options = {name: getattr(network, name) for name in names}
         model = config.model.model_copy(update=options)
-        return config.model_copy(update={"device": str(self.device), "model": model})
+        device = self.device.type if self._count > 1 else str(self.device)
+        return config.model_copy(update={"device": device, "model": model})
+
+    @property
+    def _count(self) -> int:
+        """The processes that train, whether they are running already or not."""
+        return process_count(self.plan.config)
 
     def describe(self) -> list[str]:
         """The plan as printed: choice and reason, line by line."""
@@ -109,7 +127,9 @@ class Session:
                 "validations included; scoring the test part follows",
             )
         side = sampling.crop + 2 * self.model.margin
-        batch = config.batch_size, self.plan.model.in_channels, side, side
+        # On a CPU the processes share what one alone has.
+        images = config.batch_size // (self._count if self.device.type == "cuda" else 1)
+        batch = images, self.plan.model.in_channels, side, side
         seconds = seconds_per_step(self.model, batch, self.device, config.precision == "bf16")
         steps = config.epochs * max(1, len(self.dataset.split("train")) * sampling.draws_per_image // config.batch_size)
         return (
@@ -125,6 +145,19 @@ class Session:
             started: `time.monotonic()` from which a budget counts.
             resume: whether to go on from the run's checkpoint.
         """
+        if self._count > self.processes.count:
+            train_here(run, self._count, started, self.teller.quiet)
+        else:
+            self.fit(run, started, resume)
+        if self.processes.is_first:
+            self._choose_rule(run)
+            self._score_test_part(run)
+            write_report(run.folder)
+            self.teller.tell(f"model {run.model_file}", f"report {run.report}")
+        return run
+
+    def fit(self, run: Run, started: float, resume: bool) -> None:
+        """Train in this process, with the others where there are any; args as of `run`."""
         result = fit(
             self.model,
             self.task,
@@ -138,16 +171,12 @@ class Session:
             started=started,
             console=self.teller,
             score_name=self._metric,
+            processes=self.processes,
         )
         self.teller.tell(
             f"trained {result.steps} steps in {format_duration(result.seconds)}, ended by {result.stopped}; "
             f"best validation score {result.scores['score']:.3f} in epoch {result.best_epoch}"
         )
-        self._choose_rule(run)
-        self._score_test_part(run)
-        write_report(run.folder)
-        self.teller.tell(f"model {run.model_file}", f"report {run.report}")
-        return run
 
     def _loader(self) -> DataLoader[dict[str, Tensor]]:
         sampling, config = self.plan.sampling, self.plan.config.training
@@ -166,16 +195,18 @@ class Session:
             instance_targets="objects" if self.model.config.finds_objects else "cells",
         )
         self._keep_in_memory(training_set)
-        sampler = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)
+        whole = EpochSampler(len(records), len(records) * sampling.draws_per_image, config.seed)
+        sampler = Share(whole, config.batch_size, self.processes.rank, self._count)
+        workers = math.ceil(config.workers / self.plan.config.devices)
         pin_memory = self.device.type == "cuda"
-        return training_loader(training_set, sampler, config.batch_size, config.workers, pin_memory)
+        return training_loader(training_set, sampler, config.batch_size // self._count, workers, pin_memory)
 
     def _keep_in_memory(self, training_set: TrainingSet) -> None:
         """Decode the training images once where they are small enough and the loader's processes share them."""
         facts = [self.dataset.facts.images[record.id] for record in training_set.records]
         size = decoded_bytes(facts, training_set.heads, bool(training_set.border_weight))
         shared = self.plan.config.training.workers == 0 or multiprocessing.get_start_method() == "fork"
-        if size <= KEPT_BYTES and shared:
+        if size * self.plan.config.devices <= KEPT_BYTES and shared:  # each process keeps its own
             with self.teller.progress("decoding", len(facts)) as advance:
                 training_set.keep_in_memory(advance)
             self.teller.tell(f"training images are kept in memory, {size / 2**20:.0f} MiB")
@@ -234,5 +265,4 @@ class Session:
         further = {f"test {scores['task']}": scores for scores in others}
         scores = {**card.scores, "test": main, **further}
         save_model_file(run.model_file, tensors, card.model_copy(update={"scores": scores}))
-        for evaluation in found.values():
-            self.teller.tell(*describe_scores(evaluation))
+        self.teller.tell(*describe_heads(found, self.dataset.heads))

@@ -20,6 +20,7 @@ from segkit.experiment.start import start
 from segkit.models.config import Option
 from segkit.pipeline import NormalizationName
 from segkit.structures import TaskName
+from segkit.training.processes import outer_environment
 
 
 def train(
@@ -32,6 +33,8 @@ def train(
     resume: bool = False,
     seed: int | None = None,
     device: str | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
     quiet: bool = False,
     backbone: str | None = None,
     decoder: str | None = None,
@@ -91,6 +94,8 @@ def train(
         resume: go on with the run in `output` from its last checkpoint.
         seed: of the split, weights, order, augmentation and dropout.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        devices: GPUs of each machine, or processes on its CPU, that train together; with `resume` other than before.
+        nodes: machines that train together, on each of which torchrun or srun starts the processes.
         quiet: print nothing; `log.txt` is written all the same.
         backbone: a name that `segkit models` lists.
         decoder: a name that `segkit models` lists.
@@ -102,7 +107,7 @@ def train(
         detect_options: options of the head of boxes, for example `{"channels": 64}`.
         epochs: passes over the training part; excludes `budget`.
         budget: time of the whole training, such as `"10m"`; excludes `epochs`.
-        batch_size: crops per step.
+        batch_size: crops per step, of all processes together.
         accumulate: steps of the network per step of the optimizer.
         crop: side of the square crops in pixels; for classification the side images are resized to.
         draws_per_image: crops of each image per epoch.
@@ -150,6 +155,8 @@ def train(
         "heads": tuple(heads) if heads else None,
         "folds": folds,
         "device": device,
+        "devices": devices,
+        "nodes": nodes,
         "normalization": normalization,
         "licence": licence,
         "data": {
@@ -177,12 +184,12 @@ def train(
         },
     }  # fmt: skip
     if resume:
-        if config or _merge({}, given):
+        if config or _merge({}, {**given, "devices": None, "nodes": None}):
             raise UsageError(
                 "--resume goes on with a run as it began: give -o RUN and no data or settings; "
                 "for others start a new run without --resume"
             )
-        return _resume(output, fold, started, Teller(quiet))
+        return _resume(output, fold, started, Teller(quiet), devices, nodes)
     if epochs is not None and budget is not None:
         raise UsageError(f"--epochs {epochs} and --budget {budget} both end the run; give one of them")
     settings = _merge(_without_end(read_yaml(config), epochs or budget) if config else {}, given)
@@ -192,13 +199,16 @@ def train(
     parsed = ExperimentConfig.parse(settings, source, flags_of(given))
     folder = Path(output) if output else None
     if parsed.folds is not None:
+        _refuse_outer_launcher(parsed)
         return start_folds(parsed, folder, fold, Teller(quiet))
     if fold is not None:
         raise UsageError(f"--fold {fold} is one of several: say of how many with --folds, or go on with them: --resume")
     return start(parsed, folder, started, Teller(quiet))
 
 
-def _resume(output: str | Path | None, fold: int | None, started: float, teller: Teller) -> Run:
+def _resume(
+    output: str | Path | None, fold: int | None, started: float, teller: Teller, devices: int | None, nodes: int | None
+) -> Run:
     if output is None:
         raise UsageError("--resume goes on with a run: name its folder with -o")
     run = Run(output)
@@ -207,10 +217,18 @@ def _resume(output: str | Path | None, fold: int | None, started: float, teller:
             f"{run.folder} is no run folder: it has no config.yaml; name the folder of the run to go on with"
         )
     if run.config.folds is not None:
+        if devices or nodes:
+            raise UsageError(f"{run.folder} is a run of folds, which keep their number of devices; leave it out")
+        _refuse_outer_launcher(run.config)
         return resume_folds(run, fold, teller)
     if fold is not None:
         raise UsageError(f"--fold {fold}: {run.folder} is a run without folds; leave it out")
-    return resume_run(run, started, teller)
+    return resume_run(run, started, teller, devices, nodes)
+
+
+def _refuse_outer_launcher(config: ExperimentConfig) -> None:
+    if outer_environment(config.devices, config.nodes) is not None:
+        raise UsageError("folds are trained by processes that segkit starts; give --devices without torchrun or srun")
 
 
 def _without_end(base: dict[str, Any], given: int | str | None) -> dict[str, Any]:

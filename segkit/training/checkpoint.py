@@ -18,6 +18,7 @@ from segkit.errors import OutputError, SegkitError
 from segkit.ops.files import make_folder, write_atomically
 from segkit.training.interrupt import Interrupted, Interrupts
 from segkit.training.meter import Meter
+from segkit.training.processes import Processes
 
 SAVING_SHARE = 0.05
 """Saving at the ends of short epochs takes at most about this share of the time."""
@@ -69,11 +70,12 @@ class Checkpoint(Callback):
     Saving waits for a step of the optimizer: accumulated gradients are not part of a checkpoint.
     """
 
-    def __init__(self, path: Path, seconds: float, interrupts: Interrupts, meter: Meter) -> None:
+    def __init__(self, path: Path, seconds: float, interrupts: Interrupts, meter: Meter, processes: Processes) -> None:
         self._path = path
         self._seconds = seconds
         self._interrupts = interrupts
         self._meter = meter
+        self._processes = processes
         self._saved_at = 0.0
         self._took = 0.0
         self._between_steps = False
@@ -97,26 +99,34 @@ class Checkpoint(Callback):
         self._between_steps = stepped and not trainer.is_last_batch and not trainer.should_stop
         if not self._between_steps:
             return
-        if self._interrupts.received or time.monotonic() - self._saved_at >= self._seconds:
+        signal = self._interrupts.agreed()
+        if signal or self._processes.number_of_first(time.monotonic() - self._saved_at) >= self._seconds:
             self._save(trainer)
-        self._leave_if_asked()
+        self._leave_if_asked(signal)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after the epoch and its validation, unless epochs are so short that saving would slow the run down."""
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        affordable = self._took <= SAVING_SHARE * (time.monotonic() - self._saved_at)
-        if last or affordable or self._interrupts.received:
+        signal = self._interrupts.agreed()
+        affordable = (
+            self._processes.number_of_first(SAVING_SHARE * (time.monotonic() - self._saved_at) - self._took) >= 0
+        )
+        if last or affordable or signal:
             self._save(trainer)
         if not last:
-            self._leave_if_asked()
+            self._leave_if_asked(signal)
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save where the signal also ended the loader's processes, as Ctrl-C does, while the run waited for data."""
-        if self._interrupts.received and self._between_steps and not isinstance(exception, SegkitError):
+        """Save where the signal also ended the loader's processes, as Ctrl-C does, while the run waited for data.
+
+        One of several processes cannot: saving is something they do together, and the others are elsewhere.
+        """
+        signal, alone = self._interrupts.received, self._processes.count == 1
+        if signal and alone and self._between_steps and not isinstance(exception, SegkitError):
             self._save(trainer)
-            self._leave_if_asked()
+            self._leave_if_asked(signal)
 
     def _save(self, trainer: Trainer) -> None:
         self._meter.require_finite(trainer)
@@ -126,9 +136,9 @@ class Checkpoint(Callback):
         self._took = self._saved_at - begin
         self._meter.pause_ended()
 
-    def _leave_if_asked(self) -> None:
-        if self._interrupts.received:
-            raise Interrupted(self._interrupts.received, f"interrupted; saved {self._path}")
+    def _leave_if_asked(self, signal: int | None) -> None:
+        if signal:
+            raise Interrupted(signal, f"interrupted; saved {self._path}")
 
 
 def _unusable(path: str | Path, reason: str) -> SegkitError:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -28,9 +29,10 @@ from segkit.training.log import MetricsLog
 from segkit.training.memory import out_of_memory
 from segkit.training.meter import Meter
 from segkit.training.module import TrainingModule
-from segkit.training.pace import BudgetPace, EpochPace, Pace
+from segkit.training.pace import AgreedPace, BudgetPace, EpochPace, Pace
 from segkit.training.position import Position, ResumableSampler
 from segkit.training.precision import Precision, choose_precision
+from segkit.training.processes import Processes
 from segkit.training.progress import ProgressDisplay
 from segkit.training.quiet import quiet_lightning
 from segkit.training.validation import OnBest, Validate, Validation
@@ -74,8 +76,12 @@ def fit(
     started: float | None = None,
     console: Console | None = None,
     score_name: str = "score",
+    processes: Processes = Processes(),  # noqa: B008, it cannot change
 ) -> FitResult:
     """Train `model` in place; it is left holding its last averaged weights.
+
+    Several processes call it alike, each with its own share of the batches. Gradients are means over them all; batch
+    norms see the share of their process, and their statistics are those of the first.
 
     Args:
         model: images (N, C, H, W) to outputs by head; for a resume it must begin as it began then.
@@ -91,6 +97,7 @@ def fit(
         started: `time.monotonic()` at the run's start, from which the budget counts; None: now.
         console: where to tell of the progress; None: standard error.
         score_name: what `"score"` is called there.
+        processes: those that train together; the first validates and writes.
 
     Raises:
         UsageError: neither epochs nor budget, or a loader without a batch.
@@ -107,30 +114,30 @@ def fit(
     precision = choose_precision(config.precision, device)
     pace = _create_pace(config, len(loader), started if started is not None else time.monotonic())
 
-    meter, interrupts, average = Meter(), Interrupts(console), WeightAverage(config.ema_decay)
+    meter, average = Meter(processes.count), WeightAverage(config.ema_decay)
+    interrupts = Interrupts(console, processes)
     log = MetricsLog(folder / "metrics.csv")
     display = ProgressDisplay(console, pace, meter, config.epochs, score_name)
+    agreed = AgreedPace(pace, processes) if processes.count > 1 else pace
     validation = Validation(
-        validate, on_best, average, pace, meter, config.patience, reports=(log.add, display.validated)
+        validate, on_best, average, agreed, meter, config.patience, (log.add, display.validated), processes
     )
     checkpoint = folder / "checkpoints" / "last.ckpt"
     # The order matters: what a hook of one reads, the same hook of an earlier one has brought up to date.
     callbacks: list[Callback] = [
         interrupts,
-        Position(loader.sampler, config.batch_size, config.seed),
+        Position(loader.sampler, config.batch_size, config.seed, processes.rank),
         average,
         meter,
-        display,
-        validation,
-        log,
-        Checkpoint(checkpoint, config.checkpoint_seconds, interrupts, meter),
+        *([display, validation, log] if processes.is_first else [validation]),
+        Checkpoint(checkpoint, config.checkpoint_seconds, interrupts, meter, processes),
     ]
     if config.channels_last:
         model.to(memory_format=torch.channels_last)
-    module = TrainingModule(model, task, config, pace).train()
+    module = TrainingModule(model, task, config, agreed).train()
     last = checkpoint if resume and checkpoint.exists() else None
-    with quiet_lightning(), _errors_explained(module, precision, device, interrupts):
-        trainer = _create_trainer(config, device, precision, callbacks, folder)
+    with quiet_lightning(), _errors_explained(module, precision, device, interrupts, processes):
+        trainer = _create_trainer(config, device, precision, callbacks, folder, processes)
         trainer.fit(module, loader, ckpt_path=last, weights_only=True)
     return FitResult(
         scores=validation.best_scores or {},
@@ -156,12 +163,22 @@ def _create_pace(config: TrainingConfig, batches: int, started: float) -> Pace:
 
 
 def _create_trainer(
-    config: TrainingConfig, device: torch.device, precision: Precision, callbacks: list[Callback], folder: Path
+    config: TrainingConfig,
+    device: torch.device,
+    precision: Precision,
+    callbacks: list[Callback],
+    folder: Path,
+    processes: Processes,
 ) -> Trainer:
-    plugins: list[Any] = [CheckpointFiles(), LightningEnvironment()]  # one process, whatever cluster it was started on
+    # Without others it is one process, whatever cluster it was started on.
+    plugins: list[Any] = [CheckpointFiles(), processes.environment or LightningEnvironment()]
+    here, several = processes.count // processes.nodes, processes.count > 1
     return Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
+        devices=here if several or device.type != "cuda" else [device.index or 0],
+        num_nodes=processes.nodes,
+        # A batch may have no object in one process, where parts of a network then learn nothing.
+        strategy=DDPStrategy(find_unused_parameters=True) if several else "auto",
         precision="bf16-mixed" if precision.name == "bf16" else "32-true",
         max_epochs=config.epochs if config.epochs is not None else -1,
         accumulate_grad_batches=config.accumulate,
@@ -179,7 +196,11 @@ def _create_trainer(
 
 @contextmanager
 def _errors_explained(
-    module: TrainingModule, precision: Precision, device: torch.device, interrupts: Interrupts
+    module: TrainingModule,
+    precision: Precision,
+    device: torch.device,
+    interrupts: Interrupts,
+    processes: Processes,
 ) -> Iterator[None]:
     """Errors of the loop in the user's words."""
     try:
@@ -187,7 +208,7 @@ def _errors_explained(
     except torch.OutOfMemoryError as error:
         if module.last_batch is None:
             raise SegkitError(f"the network does not fit into the memory of {device}; use a smaller one") from error
-        raise out_of_memory(module, module.last_batch, precision, device) from error
+        raise out_of_memory(module, module.last_batch, precision, device, processes.count) from error
     except Exception as error:
         if interrupts.received is None or isinstance(error, SegkitError):
             raise

@@ -12,6 +12,7 @@ from rich.console import Console
 from typing_extensions import override
 
 from segkit.errors import SegkitError
+from segkit.training.processes import Processes
 
 
 class Interrupted(SegkitError):
@@ -20,16 +21,26 @@ class Interrupted(SegkitError):
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"{message}; '--resume' goes on from there")
         self.exit_code = 128 + number
+        self._arguments = number, message
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[int, str]]:
+        """Pickle by the two arguments, so that the error survives the way from one process to another."""
+        return type(self), self._arguments
 
 
 class Interrupts(Callback):
     """Notes a SIGINT or SIGTERM for the checkpoint to act on; a second one leaves at once."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, processes: Processes) -> None:
         self._console = console
+        self._processes = processes
         self._previous: dict[int, Any] = {}
         self.received: int | None = None
         """The number of the signal that asks the run to end."""
+
+    def agreed(self) -> int | None:
+        """The signal that any of the processes received; all must ask at the same place."""
+        return int(self._processes.largest(self.received or 0)) or None
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

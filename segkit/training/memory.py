@@ -16,16 +16,19 @@ COPIES_PER_WEIGHT = 3
 
 
 def out_of_memory(
-    module: TrainingModule, batch: Mapping[str, Tensor], precision: Precision, device: torch.device
+    module: TrainingModule, batch: Mapping[str, Tensor], precision: Precision, device: torch.device, processes: int = 1
 ) -> SegkitError:
-    """The error that names the largest half, quarter, ... of `batch` that the device can train on, found by trying."""
+    """The error that names the largest half, quarter, ... of `batch` that the device can train on, found by trying.
+
+    Of several `processes` each has such a batch.
+    """
     size, (height, width) = len(batch["image"]), batch["image"].shape[-2:]
     problem = f"a batch of {size} images of {height}x{width} exceeds the memory of {device}"
     tried = size // 2
     while tried > 0 and not _fits(module, {name: values[:tried] for name, values in batch.items()}, precision, device):
         tried //= 2
     if tried > 0:
-        return SegkitError(f"{problem}; a batch of {tried} fits: use '--batch-size {tried}'")
+        return SegkitError(f"{problem}; a batch of {tried} fits: use '--batch-size {tried * processes}'")
     return SegkitError(
         f"{problem}, nor does a single one fit; use a crop of {height // 2}x{width // 2} or a smaller network"
     )

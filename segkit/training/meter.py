@@ -23,7 +23,7 @@ class Measurement:
     """Means since the last validation.
 
     Attributes:
-        losses: mean of each loss.
+        losses: mean of each loss, of several processes over the images of the first.
         images_per_second: of training, validation left out.
         waiting: share of the time spent waiting for data, 0 to 1.
     """
@@ -34,9 +34,13 @@ class Measurement:
 
 
 class Meter(Callback):
-    """Sums up losses and times; raises `SegkitError` as soon as the loss is no number."""
+    """Sums up losses and times; raises `SegkitError` as soon as the loss is no number.
 
-    def __init__(self) -> None:
+    Of several processes each counts its own images, and as many for each of the others.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self._images = 0
@@ -70,7 +74,7 @@ class Meter(Callback):
             # In float64 and on the device: summing there costs no waiting, and a NaN stays in the sum.
             self._sums[name] = self._sums.get(name, 0.0) + value.detach().double()
         self._batches += 1
-        self._images += len(batch["image"])
+        self._images += len(batch["image"]) * self._processes
         now = time.monotonic()
         self._working += now - self._mark
         self._mark = now

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 
 from typing_extensions import override
 
+from segkit.training.processes import Processes
+
 VALIDATION_SHARE = 0.15
 """Validations of a budget run take at most about this share of its time."""
 
@@ -151,3 +153,44 @@ class BudgetPace(Pace):
     def _interval(self) -> float:
         training = self._budget - (self._begin or 0.0)
         return max(training / self._validations, self._validation_seconds / VALIDATION_SHARE)
+
+
+class AgreedPace(Pace):
+    """The pace of the first of several processes: its clock decides for all, so that they do the same at every step."""
+
+    def __init__(self, pace: Pace, processes: Processes) -> None:
+        self._pace = pace
+        self._processes = processes
+
+    @property
+    @override
+    def elapsed(self) -> float:
+        return self._pace.elapsed
+
+    @override
+    def progress(self, step: int) -> float:
+        return self._processes.number_of_first(self._pace.progress(step))
+
+    @override
+    def validation_due(self, epochs_done: int | None) -> bool:
+        return bool(self._processes.number_of_first(self._pace.validation_due(epochs_done)))
+
+    @override
+    def finished(self) -> bool:
+        return bool(self._processes.number_of_first(self._pace.finished()))
+
+    @override
+    def affords_validation(self) -> bool:
+        return bool(self._processes.number_of_first(self._pace.affords_validation()))
+
+    @override
+    def validated(self, seconds: float) -> None:
+        self._pace.validated(seconds)
+
+    @override
+    def state_dict(self) -> dict[str, float | None]:
+        return self._pace.state_dict()
+
+    @override
+    def load_state_dict(self, state: dict[str, float | None]) -> None:
+        self._pace.load_state_dict(state)

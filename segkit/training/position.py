@@ -19,13 +19,15 @@ class ResumableSampler(Protocol):
 
 
 class Position(Callback):
-    """Tells the sampler where to begin, and gives each step its own random state from (seed, epoch, batch).
+    """Tells the sampler where to begin, and gives each step its own random state from (seed, epoch, batch),
+    in each of several processes another.
 
     Lightning asks the loader for its iterator before any hook of the first epoch runs, so after a resume the sampler
     must know its place when the checkpoint is loaded. The killed process's random state is not needed then.
     """
 
-    def __init__(self, sampler: ResumableSampler, batch_size: int, seed: int) -> None:
+    def __init__(self, sampler: ResumableSampler, batch_size: int, seed: int, rank: int = 0) -> None:
+        self._rank = rank
         self._sampler = sampler
         self._batch_size = batch_size
         self._seed = seed
@@ -45,7 +47,7 @@ class Position(Callback):
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Set the step's random state."""
-        torch.manual_seed(step_seed(self._seed, self._epoch, batch_idx))
+        torch.manual_seed(step_seed(self._seed, self._epoch, batch_idx, self._rank))
         self._batch = batch_idx + 1
 
     @override
@@ -68,6 +70,6 @@ class Position(Callback):
         self._sampler.epoch, self._sampler.start = epoch, batch * self._batch_size
 
 
-def step_seed(seed: int, epoch: int, batch: int) -> int:
-    """A seed of 64 well-mixed bits for one training step."""
-    return int(np.random.SeedSequence((seed, epoch, batch)).generate_state(1, np.uint64)[0])
+def step_seed(seed: int, epoch: int, batch: int, rank: int = 0) -> int:
+    """A seed of 64 well-mixed bits for one training step of one process."""
+    return int(np.random.SeedSequence((seed, epoch, batch, rank)).generate_state(1, np.uint64)[0])

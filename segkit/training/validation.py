@@ -16,6 +16,7 @@ from typing_extensions import override
 from segkit.training.ema import WeightAverage
 from segkit.training.meter import Measurement, Meter
 from segkit.training.pace import Pace
+from segkit.training.processes import Processes
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 OnBest = Callable[[nn.Module, Mapping[str, float]], None]
@@ -47,6 +48,9 @@ class ValidationReport:
 class Validation(Callback):
     """Validates when the pace says so, and ends the run when the budget is used up or patience is.
 
+    Of several processes the first validates and the others wait for its scores: all of them count alike, and the code
+    that scores is that of any evaluation.
+
     Args:
         validate: scores of a network; `"score"` among them, higher is better.
         on_best: called with the network whenever `"score"` is the highest so far.
@@ -54,7 +58,8 @@ class Validation(Callback):
         pace: when to validate and when to end.
         meter: what was measured since the last validation.
         patience: end after so many validations without a higher score; None: never.
-        reports: called with each validation.
+        reports: called with each validation, in the first process.
+        processes: those that train.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Validation(Callback):
         meter: Meter,
         patience: int | None,
         reports: Sequence[Callable[[ValidationReport], None]],
+        processes: Processes,
     ) -> None:
         self._validate = validate
         self._on_best = on_best
@@ -74,6 +80,7 @@ class Validation(Callback):
         self._meter = meter
         self._patience = patience
         self._reports = reports
+        self._processes = processes
         self.best_scores: dict[str, float] | None = None
         self.best_epoch: int | None = None
         self.stopped: str | None = None
@@ -129,14 +136,25 @@ class Validation(Callback):
     def _run(self, trainer: Trainer, module: LightningModule) -> None:
         self._meter.require_finite(trainer)
         begin = time.monotonic()
-        with self._average.in_place(), _modes_kept(module.model):
-            module.model.eval()
-            scores = {name: float(value) for name, value in self._validate(module.model).items()}
-            best = self._is_best(scores["score"])
-            if best:
-                self._on_best(module.model, scores)
+        scores = self._processes.of_first(self._score(module.model) if self._processes.is_first else None)
+        best = self._is_best(scores["score"])
         self._pace.validated(time.monotonic() - begin)
         self._count(trainer, scores, best)
+        if self._processes.is_first:
+            self._report(trainer, scores, best)
+        self._meter.reset()
+        self._meter.pause_ended()
+
+    def _score(self, model: nn.Module) -> dict[str, float]:
+        """The scores of the averaged weights, which are handed on where they are the best."""
+        with self._average.in_place(), _modes_kept(model):
+            model.eval()
+            scores = {name: float(value) for name, value in self._validate(model).items()}
+            if self._is_best(scores["score"]):
+                self._on_best(model, scores)
+        return scores
+
+    def _report(self, trainer: Trainer, scores: dict[str, float], best: bool) -> None:
         report = ValidationReport(
             epoch=trainer.current_epoch + 1,
             step=trainer.global_step,
@@ -148,8 +166,6 @@ class Validation(Callback):
         )
         for tell in self._reports:
             tell(report)
-        self._meter.reset()
-        self._meter.pause_ended()
 
     def _is_best(self, score: float) -> bool:
         """Whether to keep the weights; the first always are, so that every run leaves a model."""
