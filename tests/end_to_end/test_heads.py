@@ -117,3 +117,13 @@ def test_the_data_sets_of_one_head_agree_with_those_of_several(sample: Path) -> 
     alone = open_dataset(sample, task="detect")
     assert joined.heads["detect"].to_dict() == alone.classes.to_dict()
     assert joined.splits() == alone.splits()
+
+
+def test_folds_of_boxes_are_one_model(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = segkit.train(sample, task="detect", folds=2, output=tmp_path / "folds", **SMALL)
+    thresholds = [segkit.load(run.folder / f"fold-{number}", device="cpu").threshold for number in range(2)]
+    together = segkit.load(run.folder, device="cpu")
+    assert together.threshold == pytest.approx(sum(thresholds) / 2)
+    capsys.readouterr()
+    assert command("detect", run.folder, sample / "images", "--json", "--threshold", 0) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 12
