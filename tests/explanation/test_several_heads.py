@@ -30,7 +30,7 @@ def predictor() -> Predictor:
     options = {"width": 4, "depth": 4}
     model = build_model(
         ModelConfig(
-            heads=dict.fromkeys(TASKS, 3), backbone_options=options, detect_options={"channels": 32, "levels": 2}
+            heads=dict.fromkeys(TASKS, 3), backbone_options=options, detect_options={"channels": 64, "levels": 2}
         )
     )
     pipeline = plain_pipeline(stride_multiple=model.stride_multiple)

@@ -19,7 +19,7 @@ from segkit.structures import ClassMap, TaskName
 from tests.inference.networks import plain_pipeline
 
 SMALL: Mapping[str, Any] = {"width": 4, "depth": 3}
-SMALL_HEAD: Mapping[str, Any] = {"channels": 32, "convolutions": 1, "finest_stride": 4, "levels": 2}
+SMALL_HEAD: Mapping[str, Any] = {"channels": 64, "convolutions": 1, "finest_stride": 4, "levels": 2}
 
 
 def small_model(heads: Mapping[TaskName, int]) -> Model:

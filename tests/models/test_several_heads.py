@@ -29,7 +29,7 @@ from tests.models.test_contracts import (
 
 ALL: dict[TaskName, int] = {"segment": 3, "instances": 2, "detect": 2, "classify": 4}
 SMALL: dict[str, Option] = {"width": 4, "depth": 4, "stem_stride": 2}
-SMALL_HEAD: dict[str, Option] = {"channels": 32, "convolutions": 1}
+SMALL_HEAD: dict[str, Option] = {"channels": 64, "convolutions": 1}
 COARSEST_4 = {"highway19", "lenet", "lenet5", "nin"}
 
 
@@ -162,5 +162,6 @@ def test_what_does_not_fit_is_refused() -> None:
         create_model(backbone="vgg16", decoder="fcn8s", heads={"segment": 2, "instances": 2})
     with pytest.raises(UsageError, match="num_classes for one task, or heads"):
         create_model(backbone="resnet18")
-    with pytest.raises(UsageError, match="channels=48 is not allowed"):
-        create_model(task="detect", num_classes=2, detect_options={"channels": 48})
+    for channels in (32, 80):  # groups of one channel, and of two and a half
+        with pytest.raises(UsageError, match=f"channels={channels} is not allowed"):
+            create_model(task="detect", num_classes=2, detect_options={"channels": channels})

@@ -48,7 +48,7 @@ def places_of(size: int = 256) -> torch.Tensor:
 def small_model(heads: dict[TaskName, int]) -> Model:
     """In training, with maps of strides 2 to 16 of which boxes are found on 8 to 64."""
     options: dict[str, Option] = {"width": 4, "depth": 4, "stem_stride": 2}
-    head: dict[str, Option] = {"channels": 32, "convolutions": 1}
+    head: dict[str, Option] = {"channels": 64, "convolutions": 1}
     return create_model(heads=heads, in_channels=1, backbone_options=options, detect_options=head).train()
 
 

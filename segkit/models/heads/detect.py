@@ -36,7 +36,8 @@ class DetectHead(nn.Module):
     Args:
         specs: what the backbone declares.
         num_classes: classes of objects, there is no background among them.
-        channels: of the pyramid and of the head, a multiple of 32.
+        channels: of the pyramid and of the head, a multiple of 32 from 64 on: each of 32 groups is normalized, and of a
+            map of one pixel a group of one channel could not be.
         convolutions: before the logits, in each of the two branches.
         finest_stride: maps of a smaller stride are not read.
         levels: maps of the pyramid; where the backbone has fewer, convolutions of stride 2 add coarser ones.
@@ -124,7 +125,7 @@ def build_detect_head(
     specs: Sequence[FeatureSpec],
     num_classes: int,
     *,
-    channels: Annotated[int, Field(ge=32, multiple_of=32)] = 64,
+    channels: Annotated[int, Field(ge=64, multiple_of=32)] = 64,
     convolutions: Annotated[int, Field(ge=1)] = 2,
     finest_stride: Annotated[int, Field(ge=1)] = 8,
     levels: Annotated[int, Field(ge=1)] = 4,
